@@ -1,0 +1,155 @@
+//! Fields: conflicts on what survives, then values.
+
+use cpuid_db::{Feature, FieldAt, FieldPlace, FieldRow, Merge, OnConflict};
+
+use crate::decision::field_slots;
+use crate::finish::Work;
+use crate::pool::FieldFacts;
+use crate::view::{component, is_open};
+use crate::{Cause, FieldDecision, Outcome, Refusal};
+
+/// The XSAVE component whose layout the field describes, if it does.
+fn described_component(at: FieldAt) -> Option<Feature> {
+    let row = at.field.row();
+    let layout = matches!(row.place, FieldPlace::Cpuid { leaf: 0xd, first, .. } if first >= 2);
+    if layout { component(at.subleaf) } else { None }
+}
+
+/// What must be there for the field to matter.
+fn owner_missing<const W: usize>(work: &Work<'_, W>, at: FieldAt) -> Option<Feature> {
+    let row = at.field.row();
+    if !is_open(row, &work.set) {
+        return row.requires.first().copied();
+    }
+    let layout = matches!(row.place, FieldPlace::Cpuid { leaf: 0xd, first, .. } if first >= 2);
+    let owner = described_component(at);
+    match owner {
+        Some(owner) => (!work.set.contains(owner)).then_some(owner),
+        None if layout => Some(Feature::XSAVE),
+        None => None,
+    }
+}
+
+/// Withholds what machines cannot share, or refuses the pool. Returns whether anything was withheld.
+pub(crate) fn resolve_conflicts<const W: usize>(work: &mut Work<'_, W>) -> Result<bool, Refusal> {
+    let mut changed = false;
+    for at in field_slots() {
+        let row = at.field.row();
+        let Some(facts) = at.slot().and_then(|slot| work.pool.facts(slot)) else { continue };
+        if row.merge != Merge::Equal || owner_missing(work, at).is_some() {
+            continue;
+        }
+        let unknown_layout = !facts.any() && !facts.unknown.is_empty() && standard(at).is_none();
+        let cause = match (facts.any() && facts.min != facts.max, unknown_layout) {
+            (true, _) => Cause::Conflict,
+            (false, true) => Cause::Unrecorded,
+            (false, false) => continue,
+        };
+        let withheld = match row.on_conflict {
+            OnConflict::Refuse if cause == Cause::Conflict && !is_identity(row) => {
+                let low = (facts.min, facts.at_min.ids().next());
+                let high = (facts.max, facts.at_max.ids().next());
+                return Err(Refusal::Field { at, low, high });
+            }
+            OnConflict::Refuse | OnConflict::Chosen => None,
+            OnConflict::Withhold(feature) => Some(feature),
+            OnConflict::WithholdComponent => described_component(at),
+        };
+        if let Some(feature) = withheld.filter(|feature| work.set.contains(*feature)) {
+            let machines = if cause == Cause::Conflict { &facts.at_max } else { &facts.unknown };
+            work.tell(feature, Outcome::Withheld, cause, machines);
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// The vendor string is judged as a whole, before everything else.
+fn is_identity(row: &FieldRow) -> bool {
+    matches!(row.place, FieldPlace::Cpuid { leaf: 0, .. })
+}
+
+/// The layout of AVX state, the same on every CPU: 256 bytes behind the legacy area and the header.
+fn standard(at: FieldAt) -> Option<u64> {
+    if at.subleaf != 2 || described_component(at).is_none() {
+        return at.field.row().default;
+    }
+    match at.field {
+        cpuid_db::Field::XSTATE_SIZE => Some(256),
+        cpuid_db::Field::XSTATE_OFFSET => Some(576),
+        _ => Some(0),
+    }
+}
+
+/// Gives every field of every machine its value and decision.
+pub(crate) fn decide<const W: usize>(work: &mut Work<'_, W>) {
+    for at in field_slots() {
+        let Some(slot) = at.slot() else { continue };
+        let Some(facts) = work.pool.facts(slot) else { continue };
+        if !facts.any() && facts.unknown.is_empty() {
+            continue;
+        }
+        let decision = match owner_missing(work, at) {
+            Some(owner) => withheld(at.field.row(), Cause::Requires(owner)),
+            None => value_of(work, at, facts),
+        };
+        work.decisions.set_field(slot, decision);
+    }
+}
+
+fn withheld(row: &FieldRow, cause: Cause) -> FieldDecision {
+    FieldDecision { outcome: Outcome::Withheld, rule: row.merge, cause, value: 0, count: 0, witness: None }
+}
+
+fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<W>) -> FieldDecision {
+    let row = at.field.row();
+    let rule = row.merge;
+    if !facts.any() {
+        let value = standard(at).unwrap_or(0);
+        let (count, witness) = (facts.unknown.count(), facts.unknown.ids().next());
+        return FieldDecision { outcome: Outcome::Undecided, rule, cause: Cause::Unrecorded, value, count, witness };
+    }
+    let same = facts.min == facts.max;
+    let (value, outcome, cause, machines) = match rule {
+        Merge::Or | Merge::Max => {
+            let value = if rule == Merge::Or { facts.or } else { facts.max };
+            (value, Outcome::Raised, Cause::Limitation, &facts.at_max)
+        }
+        Merge::And => (facts.and, Outcome::Lowered, Cause::MissingOnHost, &facts.at_min),
+        Merge::Equal => (chosen(work, at, facts), Outcome::Chosen, Cause::Conflict, &facts.at_min),
+        Merge::EqualOrZero if same && work.pool.identities.same_product() => (facts.min, Outcome::Granted, Cause::AllHosts, &facts.at_min),
+        Merge::EqualOrZero => (0, Outcome::Lowered, Cause::Conflict, &facts.at_min),
+        _ => (facts.min, Outcome::Lowered, Cause::MissingOnHost, &facts.at_min),
+    };
+    let (count, witness) = (machines.count(), machines.ids().next());
+    if value == 0 && same && facts.min == 0 && facts.in_hardware {
+        return FieldDecision { count: work.pool.machines().count(), ..withheld(row, Cause::NotInKvm) };
+    }
+    if same && value == facts.min {
+        let known = FieldDecision { outcome: Outcome::Granted, rule, cause: Cause::AllHosts, value, count, witness: None };
+        if facts.unknown.is_empty() {
+            return known;
+        }
+        let (count, witness) = (facts.unknown.count(), facts.unknown.ids().next());
+        return FieldDecision { outcome: Outcome::Undecided, cause: Cause::Unrecorded, count, witness, ..known };
+    }
+    FieldDecision { outcome, rule, cause, value, count, witness }
+}
+
+/// The declared choice where machines differ and it does not matter: the identity's own words, else the smallest value.
+fn chosen<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<W>) -> u64 {
+    let row = at.field.row();
+    let FieldPlace::Cpuid { leaf, register, .. } = row.place else { return facts.min };
+    match leaf {
+        1 => row.get(u64::from(work.identity.signature.0)),
+        0x8000_0002..=0x8000_0004 => row.get(u64::from(brand_word(&work.identity.brand, leaf, register))),
+        _ => facts.min,
+    }
+}
+
+/// Four characters of the processor name.
+pub(crate) fn brand_word(brand: &[u8; 48], leaf: u32, register: cpuid_db::Register) -> u32 {
+    let at = (leaf.wrapping_sub(0x8000_0002) as usize).saturating_mul(16) + 4 * register as usize;
+    let bytes = brand.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+    u32::from_le_bytes(bytes.unwrap_or_default())
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+#[cfg(test)]
+extern crate std;
+
+mod closure;
+mod context;
+mod decision;
+mod fields;
+mod finish;
+mod identity;
+mod pool;
+mod shape;
+mod stock_kvm;
+mod tally;
+mod view;
+
+pub use decision::{Cause, Decision, Decisions, FieldDecision, Outcome, field_slots};
+pub use finish::{Baseline, Refusal, Request, finish};
+pub use identity::Identity;
+pub use pool::{Core, Machine, Pool};
+pub use stock_kvm::StockKvm;
+pub use tally::Tally;
+pub use view::{FieldValue, View};
+
+/// How many witnesses a pool keeps per fact unless told otherwise.
+pub const WITNESSES: usize = 8;

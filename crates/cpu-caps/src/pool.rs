@@ -1,0 +1,296 @@
+//! The pool: an accumulator of facts about machines. Nothing is decided here, so order and grouping cannot matter.
+
+use cpuid_db::{FIELD_SLOTS, Feature, FeatureSet, Field, FieldAt, Merge, ZeroMeans};
+
+use crate::identity::Identities;
+use crate::{FieldValue, Identity, Tally, View, WITNESSES};
+
+/// One kind of core of a machine: what it is, what the hypervisor can give there.
+#[derive(Clone, Copy, Debug)]
+pub struct Core<'a> {
+    /// Who it says it is.
+    pub identity: Identity,
+    /// The hardware.
+    pub raw: &'a View,
+    /// The ceiling: the hypervisor's view, or again the hardware's when no hypervisor is to be considered.
+    pub ceiling: &'a View,
+}
+
+/// One machine: its cores, mostly one kind. A guest may land on any of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    /// Identifies the machine in witnesses; below `u32::MAX`.
+    pub id: u32,
+    /// Its kinds of core.
+    pub cores: &'a [Core<'a>],
+}
+
+/// Which machines said what about one feature.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FeatureTallies<const W: usize> {
+    /// The hardware lacks it, and the ceiling does not give it.
+    pub(crate) missing: Tally<W>,
+    /// The hardware has it, the ceiling does not give it.
+    pub(crate) denied: Tally<W>,
+    /// Nobody knows.
+    pub(crate) unknown: Tally<W>,
+    /// The hardware or the ceiling has it.
+    pub(crate) having: Tally<W>,
+}
+
+/// What is known about one merged field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FieldFacts<const W: usize> {
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+    pub(crate) and: u64,
+    pub(crate) or: u64,
+    pub(crate) at_min: Tally<W>,
+    pub(crate) at_max: Tally<W>,
+    pub(crate) unknown: Tally<W>,
+    /// The hardware of some machine has a value other than zero, whatever the ceiling gives.
+    pub(crate) in_hardware: bool,
+}
+
+impl<const W: usize> FieldFacts<W> {
+    const NONE: Self = Self {
+        min: u64::MAX,
+        max: 0,
+        and: u64::MAX,
+        or: 0,
+        at_min: Tally::EMPTY,
+        at_max: Tally::EMPTY,
+        unknown: Tally::EMPTY,
+        in_hardware: false,
+    };
+
+    /// Whether any machine contributed a value.
+    pub(crate) const fn any(&self) -> bool {
+        !self.at_min.is_empty()
+    }
+
+    fn add(&mut self, id: u32, value: u64) {
+        let mut one = Self { min: value, max: value, and: value, or: value, ..Self::NONE };
+        one.at_min.add(id);
+        one.at_max.add(id);
+        self.merge(&one);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.and &= other.and;
+        self.or |= other.or;
+        self.unknown.merge(&other.unknown);
+        self.in_hardware |= other.in_hardware;
+        if !other.any() {
+            return;
+        }
+        if !self.any() || other.min < self.min {
+            (self.min, self.at_min) = (other.min, other.at_min);
+        } else if other.min == self.min {
+            self.at_min.merge(&other.at_min);
+        }
+        if self.at_max.is_empty() || other.max > self.max {
+            (self.max, self.at_max) = (other.max, other.at_max);
+        } else if other.max == self.max {
+            self.at_max.merge(&other.at_max);
+        }
+    }
+}
+
+/// Facts about a set of machines, with up to `W` witnesses for each. A commutative monoid under [`Pool::merge`],
+/// idempotent on facts (counts aside).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pool<const W: usize = WITNESSES> {
+    machines: Tally<W>,
+    pub(crate) identities: Identities,
+    /// Set if any machine's ceiling gives the bit.
+    pub(crate) offered: FeatureSet,
+    /// Set if any machine lacks the bit, by missing, denial or ignorance.
+    pub(crate) lacked: FeatureSet,
+    /// Set if any machine's hardware or ceiling has the bit.
+    pub(crate) seen: FeatureSet,
+    /// Set if on any machine nobody knows.
+    pub(crate) unknown: FeatureSet,
+    tallies: [FeatureTallies<W>; Feature::COUNT],
+    fields: [FieldFacts<W>; FIELD_SLOTS],
+    /// Machines on which XBEGIN is undefined: neither RTM nor RTM_ALWAYS_ABORT.
+    pub(crate) without_rtm_opcode: Tally<W>,
+}
+
+impl<const W: usize> Pool<W> {
+    /// No machine.
+    pub const fn new() -> Self {
+        let none = FeatureTallies { missing: Tally::EMPTY, denied: Tally::EMPTY, unknown: Tally::EMPTY, having: Tally::EMPTY };
+        Self {
+            machines: Tally::EMPTY,
+            identities: Identities::NONE,
+            offered: FeatureSet::EMPTY,
+            lacked: FeatureSet::EMPTY,
+            seen: FeatureSet::EMPTY,
+            unknown: FeatureSet::EMPTY,
+            tallies: [none; Feature::COUNT],
+            fields: [FieldFacts::NONE; FIELD_SLOTS],
+            without_rtm_opcode: Tally::EMPTY,
+        }
+    }
+
+    /// Adds a machine.
+    pub fn add(&mut self, machine: &Machine) {
+        self.machines.add(machine.id);
+        let mut sums = Sums::default();
+        for core in machine.cores {
+            self.identities.add(core.identity);
+            sums.add(core);
+            self.add_fields(machine.id, core.ceiling);
+            self.note_hardware(core.raw);
+        }
+        self.offered = self.offered.union(&sums.offered);
+        self.lacked = self.lacked.union(&sums.missing).union(&sums.denied).union(&sums.unknown);
+        self.seen = self.seen.union(&sums.having);
+        self.unknown = self.unknown.union(&sums.unknown);
+        if sums.no_rtm_opcode {
+            self.without_rtm_opcode.add(machine.id);
+        }
+        self.tally(machine.id, &sums.missing, |tallies| &mut tallies.missing);
+        self.tally(machine.id, &sums.denied, |tallies| &mut tallies.denied);
+        self.tally(machine.id, &sums.unknown, |tallies| &mut tallies.unknown);
+        self.tally(machine.id, &sums.having, |tallies| &mut tallies.having);
+    }
+
+    fn tally(&mut self, id: u32, features: &FeatureSet, which: impl Fn(&mut FeatureTallies<W>) -> &mut Tally<W>) {
+        for feature in features {
+            if let Some(tallies) = self.tallies.get_mut(feature.index()) {
+                which(tallies).add(id);
+            }
+        }
+    }
+
+    fn add_fields(&mut self, id: u32, ceiling: &View) {
+        for field in Field::all() {
+            let row = field.row();
+            let Some(first) = row.slot.map(usize::from) else { continue };
+            let (low, high) = row.subleaves();
+            let slots = first..=first + (high - low) as usize;
+            let (Some(facts), Some(values)) = (self.fields.get_mut(slots.clone()), ceiling.fields.get(slots)) else {
+                continue;
+            };
+            for (facts, value) in facts.iter_mut().zip(values) {
+                match value_for(row.merge, row.zero_means, *value, |same| ceiling.field(FieldAt { field: same, subleaf: low })) {
+                    FieldValue::Known(value) => facts.add(id, value),
+                    FieldValue::Unknown => facts.unknown.add(id),
+                    FieldValue::Absent => {}
+                }
+            }
+        }
+    }
+
+    fn note_hardware(&mut self, raw: &View) {
+        for (facts, value) in self.fields.iter_mut().zip(&raw.fields) {
+            facts.in_hardware |= value.known().is_some_and(|value| value != 0);
+        }
+    }
+
+    /// Adds everything that another pool knows.
+    pub fn merge(&mut self, other: &Self) {
+        self.machines.merge(&other.machines);
+        self.identities.merge(&other.identities);
+        self.offered = self.offered.union(&other.offered);
+        self.lacked = self.lacked.union(&other.lacked);
+        self.seen = self.seen.union(&other.seen);
+        self.unknown = self.unknown.union(&other.unknown);
+        self.without_rtm_opcode.merge(&other.without_rtm_opcode);
+        for (mine, theirs) in self.tallies.iter_mut().zip(&other.tallies) {
+            mine.missing.merge(&theirs.missing);
+            mine.denied.merge(&theirs.denied);
+            mine.unknown.merge(&theirs.unknown);
+            mine.having.merge(&theirs.having);
+        }
+        for (mine, theirs) in self.fields.iter_mut().zip(&other.fields) {
+            mine.merge(theirs);
+        }
+    }
+
+    /// The machines: how many, and the first few.
+    pub const fn machines(&self) -> &Tally<W> {
+        &self.machines
+    }
+
+    /// Machines whose hardware lacks the feature.
+    pub fn missing(&self, feature: Feature) -> Tally<W> {
+        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.missing)
+    }
+
+    /// Machines whose hardware has the feature while the hypervisor does not give it.
+    pub fn denied(&self, feature: Feature) -> Tally<W> {
+        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.denied)
+    }
+
+    /// Machines of which nobody knows.
+    pub fn unknown(&self, feature: Feature) -> Tally<W> {
+        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.unknown)
+    }
+
+    /// Machines that have the feature.
+    pub fn having(&self, feature: Feature) -> Tally<W> {
+        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.having)
+    }
+
+    pub(crate) fn facts(&self, slot: usize) -> Option<&FieldFacts<W>> {
+        self.fields.get(slot)
+    }
+
+    /// Machines at the smallest value of a field, at the largest, and those of which nobody knows.
+    pub fn field_witnesses(&self, at: FieldAt) -> Option<(&Tally<W>, &Tally<W>, &Tally<W>)> {
+        let facts = self.fields.get(at.slot()?)?;
+        Some((&facts.at_min, &facts.at_max, &facts.unknown))
+    }
+}
+
+impl<const W: usize> Default for Pool<W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What counts as a machine's value in a merge.
+fn value_for(merge: Merge, zero: ZeroMeans, value: FieldValue, other: impl Fn(Field) -> FieldValue) -> FieldValue {
+    let value = match (merge, value) {
+        // Where the smallest value wins, having nothing is the smallest value.
+        (Merge::Min | Merge::And | Merge::EqualOrZero, FieldValue::Absent) => FieldValue::Known(0),
+        (_, value) => value,
+    };
+    match (zero, value) {
+        (ZeroMeans::Absent, FieldValue::Known(0)) => FieldValue::Absent,
+        (ZeroMeans::Number(number), FieldValue::Known(0)) => FieldValue::Known(number),
+        (ZeroMeans::SameAs(field), FieldValue::Known(0)) => other(field),
+        (_, value) => value,
+    }
+}
+
+/// One machine's bits, summed over its kinds of core: it lacks what any core lacks, and has what any core has.
+#[derive(Default)]
+struct Sums {
+    offered: FeatureSet,
+    missing: FeatureSet,
+    denied: FeatureSet,
+    unknown: FeatureSet,
+    having: FeatureSet,
+    no_rtm_opcode: bool,
+}
+
+impl Sums {
+    fn add(&mut self, core: &Core) {
+        let (raw, ceiling) = (core.raw, core.ceiling);
+        let has = raw.features.difference(&raw.unknown);
+        let lacks = FeatureSet::ALL.difference(&ceiling.features).difference(&ceiling.unknown);
+        let denied = lacks.intersection(&has);
+        let missing = lacks.difference(&denied);
+        self.offered = self.offered.union(&ceiling.features);
+        self.missing = self.missing.union(&missing);
+        self.denied = self.denied.union(&denied);
+        self.unknown = self.unknown.union(&ceiling.unknown).union(&raw.unknown.difference(&ceiling.features));
+        self.having = self.having.union(&has).union(&ceiling.features);
+        let opcode = [Feature::RTM, Feature::RTM_ALWAYS_ABORT];
+        self.no_rtm_opcode |= !raw.features.contains_any(&opcode);
+    }
+}

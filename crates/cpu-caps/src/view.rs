@@ -1,0 +1,165 @@
+//! One view of one CPU: its features, its merged fields, and what is unknown.
+
+use cpuid_db::{
+    FIELD_SLOTS, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Gate, Place, Policy, Unrecorded,
+};
+
+/// A field's value on one machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FieldValue {
+    /// The machine has no such leaf.
+    #[default]
+    Absent,
+    /// The dump could not tell.
+    Unknown,
+    /// This value.
+    Known(u64),
+}
+
+impl FieldValue {
+    /// The value, if known.
+    pub const fn known(self) -> Option<u64> {
+        match self {
+            Self::Known(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// What one CPU has, or what a hypervisor can give there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct View {
+    /// Bits that are set.
+    pub features: FeatureSet,
+    /// Bits of which nobody knows whether they are set.
+    pub unknown: FeatureSet,
+    /// Fields, in order of slot.
+    pub fields: [FieldValue; FIELD_SLOTS],
+}
+
+impl View {
+    /// A CPU with nothing.
+    pub const EMPTY: Self = Self {
+        features: FeatureSet::EMPTY,
+        unknown: FeatureSet::EMPTY,
+        fields: [FieldValue::Absent; FIELD_SLOTS],
+    };
+
+    /// Reads a policy as it stands: raw CPUID, or a hypervisor's recorded answer.
+    pub fn of(policy: &Policy) -> Self {
+        let features = policy.features();
+        let unknown = unknown_features(policy, &features);
+        let mut view = Self { features, unknown, fields: [FieldValue::Absent; FIELD_SLOTS] };
+        for field in Field::all() {
+            view.read_field(policy, field);
+        }
+        view
+    }
+
+    fn read_field(&mut self, policy: &Policy, field: Field) {
+        let row = field.row();
+        if row.slot.is_none() {
+            return;
+        }
+        let (first, last) = row.subleaves();
+        if first == last {
+            self.put(FieldAt { field, subleaf: first }, field_value(policy, FieldAt { field, subleaf: first }));
+            return;
+        }
+        let FieldPlace::Cpuid { leaf, .. } = row.place else { return };
+        let recorded = policy.cpuid.leaf(leaf).iter().map(|entry| entry.subleaf);
+        let unrecorded = policy.unrecorded.as_slice().iter().filter_map(|place| match place {
+            Unrecorded::Cpuid { leaf: l, subleaf } if *l == leaf => Some(*subleaf),
+            _ => None,
+        });
+        for subleaf in recorded.chain(unrecorded).filter(|subleaf| (first..=last).contains(subleaf)) {
+            // A subleaf of zeros says that there is no such thing, not that each of its fields is zero.
+            if policy.cpuid.get(leaf, subleaf).is_some_and(|registers| registers.is_zero()) {
+                continue;
+            }
+            let at = FieldAt { field, subleaf };
+            self.put(at, field_value(policy, at));
+        }
+    }
+
+    /// The value in a slot.
+    pub fn field(&self, at: FieldAt) -> FieldValue {
+        at.slot().and_then(|slot| self.fields.get(slot)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn put(&mut self, at: FieldAt, value: FieldValue) {
+        if let Some(place) = at.slot().and_then(|slot| self.fields.get_mut(slot)) {
+            *place = value;
+        }
+    }
+}
+
+fn field_value(policy: &Policy, at: FieldAt) -> FieldValue {
+    if let Some(value) = policy.field(at) {
+        return FieldValue::Known(value);
+    }
+    let place = match at.field.row().place {
+        FieldPlace::Cpuid { leaf, .. } => Unrecorded::Cpuid { leaf, subleaf: at.subleaf },
+        FieldPlace::Msr { index } => Unrecorded::Msr { index },
+    };
+    if policy.unrecorded.contains(place) { FieldValue::Unknown } else { FieldValue::Absent }
+}
+
+/// A bit is unknown when its place is unrecorded, unless the feature that enumerates the place is known to be absent.
+fn unknown_features(policy: &Policy, features: &FeatureSet) -> FeatureSet {
+    let mut unknown = policy.unrecorded_features();
+    if unknown.is_empty() {
+        return unknown;
+    }
+    for leaf in cpuid_db::leaves() {
+        let gate_open = leaf.requires.is_empty() || leaf.requires.iter().any(|f| features.contains(*f) || unknown.contains(*f));
+        if !gate_open {
+            unknown = unknown.difference(&of_leaf(leaf.leaf, leaf.msr, &unknown));
+        }
+    }
+    unknown
+}
+
+fn of_leaf(leaf: Option<u32>, msr: u32, among: &FeatureSet) -> FeatureSet {
+    let words = cpuid_db::words();
+    let inside = |place: Place| match place {
+        Place::Cpuid { leaf: l, .. } => leaf == Some(l),
+        Place::Msr { index, .. } => leaf.is_none() && index == msr,
+    };
+    among.iter().filter(|feature| words.get(feature.word()).is_some_and(|word| inside(word.place))).collect()
+}
+
+/// The XSAVE component that a feature stands for, if it is a bit of XCR0 or IA32_XSS.
+pub(crate) fn component_of(row: &cpuid_db::FeatureRow) -> Option<u8> {
+    row.gates.iter().find_map(|gate| match gate {
+        Gate::Xcr0(bit) | Gate::Xss(bit) => Some(*bit),
+        _ => None,
+    })
+}
+
+/// The feature that enumerates an XSAVE component.
+pub(crate) fn component(number: u32) -> Option<cpuid_db::Feature> {
+    let bit = number as u8;
+    let user = cpuid_db::Location::Cpuid {
+        leaf: 0xd,
+        subleaf: 0,
+        register: if number < 32 { cpuid_db::Register::Eax } else { cpuid_db::Register::Edx },
+        bit: bit & 31,
+    };
+    let supervisor = cpuid_db::Location::Cpuid {
+        leaf: 0xd,
+        subleaf: 1,
+        register: if number < 32 { cpuid_db::Register::Ecx } else { cpuid_db::Register::Edx },
+        bit: bit & 31,
+    };
+    let known = |location| {
+        let feature = cpuid_db::Feature::at_location(location)?;
+        (component_of(feature.row()) == Some(bit)).then_some(feature)
+    };
+    known(user).or_else(|| known(supervisor))
+}
+
+/// Whether the field's leaf is enumerated by these features.
+pub(crate) fn is_open(row: &FieldRow, features: &FeatureSet) -> bool {
+    row.requires.is_empty() || features.contains_any(row.requires)
+}

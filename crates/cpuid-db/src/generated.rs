@@ -1,0 +1,20 @@
+//! The tables. This file is written by hand; its submodules by `cargo xtask codegen`.
+
+#[rustfmt::skip]
+pub(crate) mod control;
+#[rustfmt::skip]
+pub(crate) mod features;
+#[rustfmt::skip]
+pub(crate) mod fields;
+#[rustfmt::skip]
+pub mod flags;
+#[rustfmt::skip]
+pub(crate) mod leaves;
+#[cfg(feature = "names")]
+#[rustfmt::skip]
+pub(crate) mod names;
+#[cfg(feature = "names")]
+#[rustfmt::skip]
+pub(crate) mod text;
+#[rustfmt::skip]
+pub(crate) mod words;

@@ -1,0 +1,56 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+// Shifts and sums of widths checked by the generator; overflow is impossible, not merely unlikely.
+#![allow(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+#[cfg(test)]
+extern crate std;
+
+mod control;
+mod feature;
+mod generated;
+#[cfg(feature = "names")]
+mod lookup;
+mod policy;
+mod registers;
+mod row;
+mod table;
+mod vendor;
+
+pub use control::{valid_cr4, valid_efer, valid_xcr0, valid_xss};
+pub use feature::{Feature, FeatureSet, Iter, Location};
+pub use generated::flags;
+#[cfg(feature = "names")]
+pub use lookup::{Found, LookupError, Named, lookup, nearest};
+pub use policy::{Basis, FieldAt, Policy, Unrecorded, UnrecordedList};
+pub use registers::{Register, Registers};
+pub use row::{
+    Context, Derive, Edge, EdgeKind, Emulation, FeatureRow, Field, FieldKvm, FieldPlace, FieldRow, Gate, Kvm, KvmInputs,
+    KvmModules, LeafRow, Merge, OnConflict, Place, Word, ZeroMeans,
+};
+#[cfg(feature = "names")]
+pub use row::{FeatureText, Project};
+pub use table::{CpuidEntry, CpuidTable, MsrEntry, MsrTable, TableFull};
+pub use vendor::{Signature, Vendor, Vendors};
+
+pub use generated::fields::FIELD_SLOTS;
+pub use generated::words::WORD_COUNT;
+
+/// The registers that hold features, in the order of [`FeatureSet::words`].
+pub fn words() -> &'static [Word] {
+    &generated::words::WORDS
+}
+
+/// Every leaf and feature MSR that the database describes, in order.
+pub fn leaves() -> &'static [LeafRow] {
+    generated::leaves::LEAVES
+}
