@@ -4,18 +4,15 @@ use cpuid_db::{EdgeKind, Feature, FeatureSet};
 
 /// Removes every feature of `set` whose prerequisites are not met, until nothing changes, and reports each with the prerequisite.
 /// Features of `waived` are bound by architectural edges only: somebody asked for them by name.
-///
-/// `assumed` holds bits that count as present although they are not in the set (live bits with a static 1).
 pub(crate) fn close(
     set: &mut FeatureSet,
-    assumed: &FeatureSet,
     waived: &FeatureSet,
     mut removed: impl FnMut(Feature, Feature),
 ) {
     loop {
         let before = *set;
         for feature in &before {
-            let met = |any: &[Feature]| set.contains_any(any) || assumed.contains_any(any);
+            let met = |any: &[Feature]| set.contains_any(any);
             let mut edges = feature.row().requires.iter();
             let unmet = edges.find(|edge| {
                 let binds = edge.kind == EdgeKind::Architectural || !waived.contains(feature);
@@ -30,13 +27,4 @@ pub(crate) fn close(
             return;
         }
     }
-}
-
-/// Whether every architectural prerequisite of every feature of the set is met.
-pub(crate) fn is_closed(set: &FeatureSet) -> bool {
-    let mut copy = *set;
-    let mut closed = true;
-    let architectural_only = *set;
-    close(&mut copy, &FeatureSet::EMPTY, &architectural_only, |_, _| closed = false);
-    closed
 }

@@ -123,6 +123,8 @@ pub struct FieldDecision {
     pub witness: Option<u32>,
 }
 
+const NONE: Decision = Decision { outcome: Outcome::Withheld, rule: Merge::And, cause: Cause::MissingOnHost, count: 0, witness: None };
+
 /// All decisions of one run: one per feature, one per merged field and subleaf.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decisions {
@@ -131,15 +133,13 @@ pub struct Decisions {
 }
 
 impl Decisions {
+    #[expect(clippy::large_stack_arrays, reason = "the core does not allocate; the caller decides where it lives")]
     pub(crate) const fn new() -> Self {
-        const NONE: Decision =
-            Decision { outcome: Outcome::Withheld, rule: Merge::And, cause: Cause::MissingOnHost, count: 0, witness: None };
         Self { features: [NONE; Feature::COUNT], fields: [None; FIELD_SLOTS] }
     }
 
     /// The decision about a feature.
     pub fn feature(&self, feature: Feature) -> Decision {
-        const NONE: Decision = Decisions::new().features[0];
         self.features.get(feature.index()).copied().unwrap_or(NONE)
     }
 

@@ -141,6 +141,7 @@ fn chosen<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<W>
     let row = at.field.row();
     let FieldPlace::Cpuid { leaf, register, .. } = row.place else { return facts.min };
     match leaf {
+        0 => u64::from(work.identity.vendor.leaf_0(0).get(register)),
         1 => row.get(u64::from(work.identity.signature.0)),
         0x8000_0002..=0x8000_0004 => row.get(u64::from(brand_word(&work.identity.brand, leaf, register))),
         _ => facts.min,

@@ -139,6 +139,12 @@ pub fn finish<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Basel
     Ok(Baseline { policy, features: work.set, identity, identity_chosen, decisions: work.decisions })
 }
 
+/// A bit of another hypervisor's leaf: it describes where the dump was taken, or is set per VM, and is not merged.
+fn is_foreign_hypervisors(feature: Feature) -> bool {
+    let owner = cpuid_db::words().get(feature.word()).and_then(|word| word.hypervisor);
+    owner.is_some_and(|owner| owner != crate::shape::KVM_SIGNATURE)
+}
+
 impl<const W: usize> Work<'_, W> {
     pub(crate) fn decide(&mut self, feature: Feature, outcome: Outcome, cause: Cause, count: u32, witness: Option<u32>) {
         let given = matches!(outcome, Outcome::Granted | Outcome::Raised);
@@ -168,8 +174,11 @@ impl<const W: usize> Work<'_, W> {
             Merge::Local => self.decide_static(feature, Cause::Local),
             _ => self.decide_and(feature),
         }
+        if self.set.contains(feature) && is_foreign_hypervisors(feature) {
+            self.withhold(feature, Cause::Local);
+        }
         let foreign = !row.vendors.is_empty() && !row.vendors.contains(self.identity.vendor.set());
-        if foreign && self.set.contains(feature) && matches!(row.kvm, Kvm::Emulated | Kvm::Fixed) {
+        if foreign && self.set.contains(feature) && !self.pool.in_hardware.contains(feature) {
             self.withhold(feature, Cause::Foreign);
         }
     }
@@ -185,8 +194,7 @@ impl<const W: usize> Work<'_, W> {
             return;
         }
         let (denied, missing, unknown) = (pool.denied(feature), pool.missing(feature), pool.unknown(feature));
-        let never = matches!(feature.row().kvm, Kvm::Never | Kvm::Runtime);
-        if !denied.is_empty() || never && missing.is_empty() && pool.offered.is_empty() {
+        if !denied.is_empty() {
             self.tell(feature, Outcome::Withheld, Cause::NotInKvm, &denied);
         } else if !missing.is_empty() {
             self.tell(feature, Outcome::Withheld, Cause::MissingOnHost, &missing);
@@ -201,7 +209,7 @@ impl<const W: usize> Work<'_, W> {
         let row = feature.row();
         let having = pool.having(feature);
         let opens_msr = row.gates.iter().any(|gate| matches!(gate, Gate::Msr(_) | Gate::MsrBit(..)));
-        if !having.is_empty() && opens_msr && row.kvm == Kvm::Never && !pool.denied(feature).is_empty() {
+        if opens_msr && row.kvm == Kvm::Never && !pool.denied(feature).is_empty() {
             // Announcing it would open an MSR that the hypervisor does not provide.
             self.tell(feature, Outcome::Withheld, Cause::NotInKvm, &pool.denied(feature));
         } else if !having.is_empty() {
@@ -261,7 +269,7 @@ impl<const W: usize> Work<'_, W> {
     fn close(&mut self) {
         let mut set = self.set;
         let decisions = &mut self.decisions;
-        close(&mut set, &FeatureSet::EMPTY, &self.request.with, |feature, parent| {
+        close(&mut set, &self.request.with, |feature, parent| {
             let cause = Cause::Requires(parent);
             let decision = Decision { outcome: Outcome::Withheld, rule: feature.row().merge, cause, count: 0, witness: None };
             decisions.set_feature(feature, decision);

@@ -49,11 +49,6 @@ impl Identities {
         };
     }
 
-    /// The smallest identity: the oldest model of the pool.
-    pub(crate) fn least(&self) -> Option<Identity> {
-        self.span.map(|(low, _)| low)
-    }
-
     /// The two extremes, if they are of different vendors.
     pub(crate) fn vendors_differ(&self) -> Option<(Vendor, Vendor)> {
         self.span.map(|(low, high)| (low.vendor, high.vendor)).filter(|(low, high)| low != high)

@@ -1,6 +1,6 @@
 //! The pool: an accumulator of facts about machines. Nothing is decided here, so order and grouping cannot matter.
 
-use cpuid_db::{FIELD_SLOTS, Feature, FeatureSet, Field, FieldAt, Merge, ZeroMeans};
+use cpuid_db::{FIELD_SLOTS, Feature, FeatureSet, Field, FieldAt, FieldRow, Merge, ZeroMeans};
 
 use crate::identity::Identities;
 use crate::{FieldValue, Identity, Tally, View, WITNESSES};
@@ -103,10 +103,10 @@ impl<const W: usize> FieldFacts<W> {
 pub struct Pool<const W: usize = WITNESSES> {
     machines: Tally<W>,
     pub(crate) identities: Identities,
-    /// Set if any machine's ceiling gives the bit.
-    pub(crate) offered: FeatureSet,
     /// Set if any machine lacks the bit, by missing, denial or ignorance.
     pub(crate) lacked: FeatureSet,
+    /// Set if any machine's hardware has the bit.
+    pub(crate) in_hardware: FeatureSet,
     /// Set if any machine's hardware or ceiling has the bit.
     pub(crate) seen: FeatureSet,
     /// Set if on any machine nobody knows.
@@ -124,8 +124,8 @@ impl<const W: usize> Pool<W> {
         Self {
             machines: Tally::EMPTY,
             identities: Identities::NONE,
-            offered: FeatureSet::EMPTY,
             lacked: FeatureSet::EMPTY,
+            in_hardware: FeatureSet::EMPTY,
             seen: FeatureSet::EMPTY,
             unknown: FeatureSet::EMPTY,
             tallies: [none; Feature::COUNT],
@@ -144,8 +144,8 @@ impl<const W: usize> Pool<W> {
             self.add_fields(machine.id, core.ceiling);
             self.note_hardware(core.raw);
         }
-        self.offered = self.offered.union(&sums.offered);
         self.lacked = self.lacked.union(&sums.missing).union(&sums.denied).union(&sums.unknown);
+        self.in_hardware = self.in_hardware.union(&sums.in_hardware);
         self.seen = self.seen.union(&sums.having);
         self.unknown = self.unknown.union(&sums.unknown);
         if sums.no_rtm_opcode {
@@ -175,7 +175,7 @@ impl<const W: usize> Pool<W> {
                 continue;
             };
             for (facts, value) in facts.iter_mut().zip(values) {
-                match value_for(row.merge, row.zero_means, *value, |same| ceiling.field(FieldAt { field: same, subleaf: low })) {
+                match value_for(row, *value, &|same| ceiling.field(FieldAt { field: same, subleaf: low })) {
                     FieldValue::Known(value) => facts.add(id, value),
                     FieldValue::Unknown => facts.unknown.add(id),
                     FieldValue::Absent => {}
@@ -194,8 +194,8 @@ impl<const W: usize> Pool<W> {
     pub fn merge(&mut self, other: &Self) {
         self.machines.merge(&other.machines);
         self.identities.merge(&other.identities);
-        self.offered = self.offered.union(&other.offered);
         self.lacked = self.lacked.union(&other.lacked);
+        self.in_hardware = self.in_hardware.union(&other.in_hardware);
         self.seen = self.seen.union(&other.seen);
         self.unknown = self.unknown.union(&other.unknown);
         self.without_rtm_opcode.merge(&other.without_rtm_opcode);
@@ -253,16 +253,17 @@ impl<const W: usize> Default for Pool<W> {
 }
 
 /// What counts as a machine's value in a merge.
-fn value_for(merge: Merge, zero: ZeroMeans, value: FieldValue, other: impl Fn(Field) -> FieldValue) -> FieldValue {
-    let value = match (merge, value) {
+fn value_for(row: &FieldRow, value: FieldValue, other: &dyn Fn(Field) -> FieldValue) -> FieldValue {
+    let value = match (row.merge, value) {
         // Where the smallest value wins, having nothing is the smallest value.
         (Merge::Min | Merge::And | Merge::EqualOrZero, FieldValue::Absent) => FieldValue::Known(0),
         (_, value) => value,
     };
-    match (zero, value) {
+    match (row.zero_means, value) {
         (ZeroMeans::Absent, FieldValue::Known(0)) => FieldValue::Absent,
         (ZeroMeans::Number(number), FieldValue::Known(0)) => FieldValue::Known(number),
-        (ZeroMeans::SameAs(field), FieldValue::Known(0)) => other(field),
+        // The other field says what its own zero means; it does not point further.
+        (ZeroMeans::SameAs(field), FieldValue::Known(0)) => value_for(field.row(), other(field), &|_| FieldValue::Absent),
         (_, value) => value,
     }
 }
@@ -270,11 +271,11 @@ fn value_for(merge: Merge, zero: ZeroMeans, value: FieldValue, other: impl Fn(Fi
 /// One machine's bits, summed over its kinds of core: it lacks what any core lacks, and has what any core has.
 #[derive(Default)]
 struct Sums {
-    offered: FeatureSet,
     missing: FeatureSet,
     denied: FeatureSet,
     unknown: FeatureSet,
     having: FeatureSet,
+    in_hardware: FeatureSet,
     no_rtm_opcode: bool,
 }
 
@@ -283,12 +284,13 @@ impl Sums {
         let (raw, ceiling) = (core.raw, core.ceiling);
         let has = raw.features.difference(&raw.unknown);
         let lacks = FeatureSet::ALL.difference(&ceiling.features).difference(&ceiling.unknown);
-        let denied = lacks.intersection(&has);
+        // What the ceiling refuses whatever the hardware has is a denial even where nobody knows what the hardware has.
+        let denied = lacks.intersection(&has.union(&raw.unknown));
         let missing = lacks.difference(&denied);
-        self.offered = self.offered.union(&ceiling.features);
         self.missing = self.missing.union(&missing);
         self.denied = self.denied.union(&denied);
         self.unknown = self.unknown.union(&ceiling.unknown).union(&raw.unknown.difference(&ceiling.features));
+        self.in_hardware = self.in_hardware.union(&has);
         self.having = self.having.union(&has).union(&ceiling.features);
         let opcode = [Feature::RTM, Feature::RTM_ALWAYS_ABORT];
         self.no_rtm_opcode |= !raw.features.contains_any(&opcode);

@@ -1,7 +1,7 @@
 //! From decisions to registers: features, fields, static values, and everything that follows from the rest.
 
 use cpuid_db::{
-    Basis, Derive, Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, Place, Policy, Register, Registers, TableFull,
+    Basis, Derive, Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, Policy, Register, Registers, TableFull,
 };
 
 use crate::decision::field_slots;
@@ -33,12 +33,7 @@ pub(crate) fn build<const W: usize>(work: &Work<'_, W>) -> Result<Policy, TableF
 /// What every policy has: leaves 0, 1 and 8000_0000H, and the name.
 fn frame<const W: usize>(work: &Work<'_, W>, policy: &mut Policy) -> Result<(), TableFull> {
     let identity = &work.identity;
-    let mut vendor = [0; 3];
-    for (word, bytes) in vendor.iter_mut().zip(identity.vendor.bytes().chunks_exact(4)) {
-        *word = u32::from_le_bytes(<[u8; 4]>::try_from(bytes).unwrap_or_default());
-    }
-    let [ebx, edx, ecx] = vendor;
-    policy.cpuid.insert(0, 0, Registers::new(1, ebx, ecx, edx))?;
+    policy.cpuid.insert(0, 0, identity.vendor.leaf_0(1))?;
     policy.cpuid.insert(1, 0, Registers::new(identity.signature.0, 0, 0, 0))?;
     policy.cpuid.insert(0x8000_0000, 0, Registers::new(0x8000_0000, 0, 0, 0))?;
     if identity.brand != [0; 48] {
@@ -50,15 +45,19 @@ fn frame<const W: usize>(work: &Work<'_, W>, policy: &mut Policy) -> Result<(), 
     Ok(())
 }
 
+/// KVM's signature in leaf 4000_0000H (arch/x86/include/uapi/asm/kvm_para.h).
+pub(crate) const KVM_SIGNATURE: [u8; 12] = *b"KVMKVMKVM\0\0\0";
+
 /// Fields with a static value: fixed, local, live.
 fn static_field<const W: usize>(work: &Work<'_, W>, policy: &mut Policy, field: Field) -> Result<(), TableFull> {
     let row = field.row();
-    let owned = row.hypervisor.is_none() || work.set.contains(Feature::KVM_CLOCKSOURCE) && row.hypervisor == Some(*b"KVMKVMKVM\0\0\0");
+    let owned = row.hypervisor.is_none() || work.set.contains(Feature::KVM_CLOCKSOURCE) && row.hypervisor == Some(KVM_SIGNATURE);
     let is_static = matches!(row.merge, Merge::Fixed | Merge::Local | Merge::Live);
     let (first, last) = row.subleaves();
     let compacted = !matches!(row.place, FieldPlace::Cpuid { leaf: 0xd, first: 1, .. })
         || work.set.contains_any(&[Feature::XSAVEC, Feature::XSAVES]);
-    if !is_static || !owned || !compacted || row.value == 0 || first != last || !is_open(row, &work.set) {
+    let defined = row.vendors.is_empty() || row.vendors.contains(work.identity.vendor.set());
+    if !is_static || !owned || !defined || !compacted || row.value == 0 || first != last || !is_open(row, &work.set) {
         return Ok(());
     }
     policy.set_field(FieldAt { field, subleaf: first }, row.value)
@@ -125,9 +124,8 @@ fn derived(policy: &Policy, row: &FieldRow, derive: Derive) -> Option<u64> {
 /// The XSAVE area for every user component that the policy has: legacy area and header, then each component at its offset.
 fn xsave_size(policy: &Policy) -> u64 {
     const LEGACY_AND_HEADER: u64 = 576;
-    let low = policy.word(Place::Cpuid { leaf: 0xd, subleaf: 0, register: Register::Eax });
-    let high = policy.word(Place::Cpuid { leaf: 0xd, subleaf: 0, register: Register::Edx });
-    let mask = u64::from(high) << 32 | u64::from(low);
+    let enumerated = policy.cpuid.get_or_zero(0xd, 0);
+    let mask = u64::from(enumerated.edx) << 32 | u64::from(enumerated.eax);
     let components = policy.cpuid.leaf(0xd).iter().filter(|entry| (2..63).contains(&entry.subleaf));
     let present = components.filter(|entry| mask >> entry.subleaf & 1 == 1);
     let ends = present.map(|entry| u64::from(entry.registers.eax) + u64::from(entry.registers.ebx));

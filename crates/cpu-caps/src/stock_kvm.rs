@@ -25,6 +25,9 @@ impl Default for StockKvm {
     }
 }
 
+const NO: FieldValue = FieldValue::Known(0);
+const YES: FieldValue = FieldValue::Known(1);
+
 /// The raw CPU, as the rules of one feature see it.
 struct Host<'a> {
     raw: &'a View,
@@ -33,6 +36,8 @@ struct Host<'a> {
     model: u32,
     module: KvmModules,
     inputs: KvmInputs,
+    max_basic: u32,
+    max_extended: u32,
 }
 
 impl StockKvm {
@@ -48,6 +53,8 @@ impl StockKvm {
             model: signature.model(),
             module,
             inputs: self.inputs,
+            max_basic: policy.cpuid.max_leaf(0).unwrap_or(0),
+            max_extended: policy.cpuid.max_leaf(0x8000_0000).unwrap_or(0),
         };
         let mut view = View::EMPTY;
         for feature in Feature::all() {
@@ -75,8 +82,6 @@ impl Host<'_> {
 
     fn feature(&self, feature: Feature) -> FieldValue {
         let row = feature.row();
-        const NO: FieldValue = FieldValue::Known(0);
-        const YES: FieldValue = FieldValue::Known(1);
         if !self.inputs.contains(row.kvm_if) || row.kvm_not.intersects(self.module) {
             return NO;
         }
@@ -91,11 +96,15 @@ impl Host<'_> {
         }
     }
 
-    /// KVM's constants stand in every capability word, but a leaf beyond the maximum is never reported:
-    /// the AMD leaves above 8000_0008H on CPUs that are not AMD-compatible.
+    /// KVM's constants stand in every capability word, but a leaf beyond the CPU's maximum is not reported.
+    /// Leaf 8000_0021H is: KVM lifts the maximum of CPUs that reach 8000_001DH when it has something to say there.
     fn reaches(&self, feature: Feature) -> bool {
-        let far = matches!(feature.location(), Location::Cpuid { leaf: 0x8000_0009..=0x8fff_ffff, .. });
-        !far || self.vendor.is_amd_compatible()
+        match feature.location() {
+            Location::Cpuid { leaf: 0x8000_0021, .. } if self.max_extended >= 0x8000_001d => self.vendor.is_amd_compatible(),
+            Location::Cpuid { leaf: leaf @ 0x8000_0000.., .. } => leaf <= self.max_extended,
+            Location::Cpuid { leaf: leaf @ ..0x4000_0000, .. } => leaf <= self.max_basic,
+            _ => true,
+        }
     }
 
     /// Bits that the kernel adds from its own knowledge of AMD CPUs.
@@ -105,10 +114,12 @@ impl Host<'_> {
         }
         match feature {
             // DE_CFG makes LFENCE serializing from family 10H on (init_amd, arch/x86/kernel/cpu/amd.c).
-            Feature::LFENCE_RDTSC => self.family >= 0x10,
+            Feature::LFENCE_RDTSC => self.family >= 0x10 && self.reaches(feature),
             // Zen 2 and later clear the base on a null selector load; Zen 2 does so without the bit
             // (check_null_seg_clears_base, arch/x86/kernel/cpu/common.c).
-            Feature::NULL_SEL_CLR_BASE => self.family >= 0x19 || self.family == 0x17 && self.model >= 0x30,
+            Feature::NULL_SEL_CLR_BASE => {
+                (self.family >= 0x19 || self.family == 0x17 && self.model >= 0x30) && self.reaches(feature)
+            }
             _ => false,
         }
     }

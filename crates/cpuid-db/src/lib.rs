@@ -12,7 +12,8 @@
 #![allow(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
-#[cfg(test)]
+// The derive of `Arbitrary` names `std`; nothing else does.
+#[cfg(any(test, feature = "arbitrary"))]
 extern crate std;
 
 mod control;

@@ -128,7 +128,7 @@ pub fn lookup(word: &str) -> Result<Found, LookupError> {
         return Ok(Found::Named(spelling.named));
     }
     if let Some(place) = parse_location(word) {
-        return at(place?);
+        return place.map(at);
     }
     if let Some(index) = msr_by_name(word) {
         return Ok(Found::Msr(index));
@@ -142,16 +142,16 @@ pub fn lookup(word: &str) -> Result<Found, LookupError> {
     only(spellings_of(word).map(|spelling| spelling.named)).map(Found::Named)
 }
 
-fn at(place: Spot) -> Result<Found, LookupError> {
+fn at(place: Spot) -> Found {
     let location = match place {
-        Spot::Msr(index) => return Ok(Found::Msr(index)),
+        Spot::Msr(index) => return Found::Msr(index),
         Spot::Bit(location) => location,
     };
     if let Some(feature) = Feature::at_location(location) {
-        return Ok(Found::Named(Named::Feature(feature)));
+        return Found::Named(Named::Feature(feature));
     }
     let field = Field::all().find(|field| field.covers(location));
-    Ok(field.map_or(Found::Reserved(location), |field| Found::Named(Named::Field(field))))
+    field.map_or(Found::Reserved(location), |field| Found::Named(Named::Field(field)))
 }
 
 impl Field {

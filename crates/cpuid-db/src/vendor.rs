@@ -59,6 +59,16 @@ impl Vendor {
         NAMED.iter().find(|(vendor, _)| *vendor == self).map_or([0; 12], |(_, name)| **name)
     }
 
+    /// Leaf 0 of this vendor with this maximum basic leaf.
+    pub fn leaf_0(self, max: u32) -> Registers {
+        let mut words = [0; 3];
+        for (word, bytes) in words.iter_mut().zip(self.bytes().chunks_exact(4)) {
+            *word = u32::from_le_bytes(<[u8; 4]>::try_from(bytes).unwrap_or_default());
+        }
+        let [ebx, edx, ecx] = words;
+        Registers::new(max, ebx, ecx, edx)
+    }
+
     /// Whether AMD's rules hold: AMD itself and Hygon (`guest_cpuid_is_amd_compatible`, arch/x86/kvm/cpuid.h).
     pub const fn is_amd_compatible(self) -> bool {
         matches!(self, Self::Amd | Self::Hygon)

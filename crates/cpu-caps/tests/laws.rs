@@ -1,0 +1,179 @@
+//! The laws of the pool and of the baseline, on random machines.
+//! The oracle below is written from the rules' definitions and uses the engine's views only.
+
+mod common;
+
+use common::{Ceiling, add};
+use cpu_caps::{FieldValue, Outcome, Pool, Refusal, Request, StockKvm, View, field_slots, finish};
+use cpuid_db::{EdgeKind, Feature, FeatureSet, FieldAt, Merge, Policy, Registers, Unrecorded, Vendor};
+use proptest::prelude::*;
+
+/// Any machine at all: random features and fields, random holes, one of three vendors.
+fn machine() -> impl Strategy<Value = Policy> {
+    let bits = prop::collection::vec((0..Feature::COUNT, prop::bool::weighted(0.8)), 0..400);
+    let fields = prop::collection::vec((0..cpu_caps_slots(), any::<u64>()), 0..40);
+    let holes = prop::collection::vec(prop_oneof![Just((7, 1)), Just((7, 2)), Just((0xd, 1)), Just((0xd, 2)), Just((0x14, 0))], 0..3);
+    let identity = (0_usize..2, 0_u32..3, any::<bool>());
+    (bits, fields, holes, identity).prop_map(|(bits, fields, holes, (vendor, stepping, blind))| {
+        let vendor = [Vendor::Intel, Vendor::Amd][vendor];
+        let mut policy = Policy::default();
+        let mut put = |leaf, registers| policy.cpuid.insert(leaf, 0, registers).unwrap();
+        put(0, vendor.leaf_0(0x29));
+        put(1, Registers::new(0x5_0650 + stepping, 0, 0, 0));
+        put(0x8000_0000, Registers::new(0x8000_0026, 0, 0, 0));
+        let all: Vec<Feature> = Feature::all().collect();
+        for (at, on) in bits {
+            policy.set_feature(all[at], on).unwrap();
+        }
+        let slots: Vec<FieldAt> = field_slots().collect();
+        for (at, value) in fields {
+            policy.set_field(slots[at], value).unwrap();
+        }
+        restore_identity(&mut policy, vendor, stepping);
+        for (leaf, subleaf) in holes {
+            let _ = policy.unrecorded.insert(Unrecorded::Cpuid { leaf, subleaf });
+            policy.cpuid.retain(|entry| (entry.leaf, entry.subleaf) != (leaf, subleaf));
+        }
+        if blind {
+            policy.unrecorded.insert(Unrecorded::Msr { index: 0x10a }).unwrap();
+        }
+        policy
+    })
+}
+
+fn cpu_caps_slots() -> usize {
+    field_slots().count()
+}
+
+/// Random fields may have overwritten what makes pools possible at all: vendor, line size.
+fn restore_identity(policy: &mut Policy, vendor: Vendor, stepping: u32) {
+    policy.cpuid.insert(0, 0, vendor.leaf_0(0x29)).unwrap();
+    let leaf_1 = policy.cpuid.get_or_zero(1, 0);
+    policy.cpuid.insert(1, 0, Registers { eax: 0x5_0650 + stepping, ebx: 0x800, ..leaf_1 }).unwrap();
+    let extended = policy.cpuid.get_or_zero(0x8000_0000, 0);
+    policy.cpuid.insert(0x8000_0000, 0, Registers { eax: 0x8000_0026, ..extended }).unwrap();
+}
+
+fn same_vendor(machines: &mut Vec<Policy>) {
+    let vendor = machines[0].vendor();
+    machines.retain(|machine| machine.vendor() == vendor);
+}
+
+fn ceiling_of(policy: &Policy, ceiling: Ceiling) -> View {
+    let raw = View::of(policy);
+    if ceiling == Ceiling::Raw { raw } else { StockKvm::default().view(policy, &raw) }
+}
+
+fn fold(machines: &[(u32, &Policy)], ceiling: Ceiling) -> Box<Pool> {
+    let mut pool = Box::new(Pool::new());
+    for (id, machine) in machines {
+        add(&mut pool, *id, machine, ceiling);
+    }
+    pool
+}
+
+/// Every architectural edge holds in the set.
+fn assert_closed(set: &FeatureSet) {
+    for feature in set {
+        for edge in feature.row().requires {
+            let met = edge.kind == EdgeKind::Policy || set.contains_any(edge.any);
+            assert!(met, "{feature} needs one of {:?}", edge.any);
+        }
+    }
+}
+
+/// What the rule of each bit says about one member of the pool.
+fn assert_within(result: &FeatureSet, member: &Policy, ceiling: Ceiling, decided: impl Fn(Feature) -> Outcome) {
+    let (raw, ceiling) = (View::of(member), ceiling_of(member, ceiling));
+    for feature in Feature::all() {
+        let has = result.contains(feature);
+        match feature.row().merge {
+            Merge::And | Merge::Fixed => assert!(!has || ceiling.features.contains(feature), "{feature} is above a member"),
+            Merge::Or => {
+                let limited = raw.features.contains(feature) && !raw.unknown.contains(feature);
+                let lost = matches!(decided(feature), Outcome::Granted | Outcome::Raised) && !has;
+                assert!(!lost, "{feature} is decided and not in the set");
+                let owner_gone = feature.row().requires.iter().any(|edge| !result.contains_any(edge.any));
+                let opens_msr = !feature.row().gates.is_empty();
+                assert!(!limited || has || owner_gone || opens_msr, "{feature} limits a member and is not announced");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn assert_fields_within(policy: &Policy, member: &Policy, ceiling: Ceiling, open: &FeatureSet) {
+    let view = ceiling_of(member, ceiling);
+    for at in field_slots() {
+        let row = at.field.row();
+        let Some(value) = policy.field(at).filter(|_| row.requires.is_empty() || open.contains_any(row.requires)) else { continue };
+        let FieldValue::Known(host) = view.field(at) else { continue };
+        match row.merge {
+            Merge::Min if row.zero_means == cpuid_db::ZeroMeans::Zero => assert!(value <= host, "{} {value} above {host}", at.field.name()),
+            Merge::And => assert_eq!(value & !host, 0, "{}", at.field.name()),
+            Merge::Or if value != 0 => assert_eq!(host & !value, 0, "{}", at.field.name()),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merging_pools_is_commutative_associative_and_idempotent(a in machine(), b in machine(), c in machine()) {
+        for ceiling in [Ceiling::Raw, Ceiling::Kvm] {
+            let whole = fold(&[(0, &a), (1, &b), (2, &c)], ceiling);
+            let shuffled = fold(&[(2, &c), (0, &a), (1, &b)], ceiling);
+            prop_assert!(whole == shuffled, "order");
+            let mut grouped = fold(&[(1, &b), (2, &c)], ceiling);
+            grouped.merge(&fold(&[(0, &a)], ceiling));
+            prop_assert!(whole == grouped, "grouping");
+            let mut doubled = whole.clone();
+            doubled.merge(&whole);
+            let request = Request { any_vendor: true, ..Request::default() };
+            match (finish(&whole, &request), finish(&doubled, &request)) {
+                (Ok(once), Ok(twice)) => prop_assert_eq!(once.policy, twice.policy, "idempotent on facts"),
+                (Err(once), Err(twice)) => prop_assert_eq!(once, twice),
+                _ => prop_assert!(false, "one of the two was refused"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_baseline_is_closed_and_within_every_member(machines in prop::collection::vec(machine(), 1..5)) {
+        let mut machines = machines;
+        same_vendor(&mut machines);
+        let numbered: Vec<(u32, &Policy)> = (0..).zip(&machines).collect();
+        for ceiling in [Ceiling::Raw, Ceiling::Kvm] {
+            let pool = fold(&numbered, ceiling);
+            let result = match finish(&pool, &Request::default()) {
+                Ok(result) => result,
+                Err(Refusal::Field { .. }) => continue,
+                Err(other) => return Err(TestCaseError::fail(other.to_string())),
+            };
+            prop_assert_eq!(result.features, result.policy.features(), "registers and features agree");
+            assert_closed(&result.features);
+            for member in &machines {
+                assert_within(&result.features, member, ceiling, |feature| result.decisions.feature(feature).outcome);
+                assert_fields_within(&result.policy, member, ceiling, &result.features);
+            }
+            for feature in Feature::all() {
+                let given = matches!(result.decisions.feature(feature).outcome, Outcome::Granted | Outcome::Raised);
+                let chosen = result.decisions.feature(feature).outcome == Outcome::Chosen;
+                prop_assert!(chosen || given == result.features.contains(feature), "{}: the decision says what happened", feature);
+            }
+        }
+    }
+
+    #[test]
+    fn a_baseline_resolved_again_on_itself_is_itself(machines in prop::collection::vec(machine(), 1..4)) {
+        let mut machines = machines;
+        same_vendor(&mut machines);
+        let numbered: Vec<(u32, &Policy)> = (0..).zip(&machines).collect();
+        let Ok(first) = finish(&fold(&numbered, Ceiling::Raw), &Request::default()) else { return Ok(()) };
+        let again = finish(&fold(&[(0, &first.policy)], Ceiling::Raw), &Request::default()).unwrap();
+        prop_assert_eq!(again.policy.cpuid.entries(), first.policy.cpuid.entries());
+        prop_assert_eq!(again.policy.msrs, first.policy.msrs);
+    }
+}
