@@ -47,7 +47,7 @@ impl View {
 
     /// Reads a policy as it stands: raw CPUID, or a hypervisor's recorded answer.
     pub fn of(policy: &Policy) -> Self {
-        let features = policy.features();
+        let features = without_absent_msrs(policy.features());
         let unknown = unknown_features(policy, &features);
         let mut view = Self { features, unknown, fields: [FieldValue::Absent; FIELD_SLOTS] };
         for field in Field::all() {
@@ -103,6 +103,12 @@ fn field_value(policy: &Policy, at: FieldAt) -> FieldValue {
         FieldPlace::Msr { index } => Unrecorded::Msr { index },
     };
     if policy.unrecorded.contains(place) { FieldValue::Unknown } else { FieldValue::Absent }
+}
+
+/// An MSR that the CPU does not enumerate does not exist; a value that a dump gives for it came from a hypervisor.
+fn without_absent_msrs(features: FeatureSet) -> FeatureSet {
+    let absent = cpuid_db::leaves().iter().filter(|leaf| leaf.leaf.is_none() && !features.contains_any(leaf.requires));
+    absent.fold(features, |features, leaf| features.difference(&of_leaf(None, leaf.msr, &features)))
 }
 
 /// A bit is unknown when its place is unrecorded, unless the feature that enumerates the place is known to be absent.

@@ -1,11 +1,11 @@
 //! The laws of the pool and of the baseline, on random machines.
-//! The oracle below is written from the rules' definitions and uses the engine's views only.
 
 mod common;
 
+use common::oracle::{assert_closed, assert_fields_within, assert_within};
 use common::{Ceiling, add};
-use cpu_caps::{FieldValue, Outcome, Pool, Refusal, Request, StockKvm, View, field_slots, finish};
-use cpuid_db::{EdgeKind, Feature, FeatureSet, FieldAt, Merge, Policy, Registers, Unrecorded, Vendor};
+use cpu_caps::{Outcome, Pool, Refusal, Request, field_slots, finish};
+use cpuid_db::{Feature, FieldAt, Policy, Registers, Unrecorded, Vendor};
 use proptest::prelude::*;
 
 /// Any machine at all: random features and fields, random holes, one of three vendors.
@@ -59,62 +59,12 @@ fn same_vendor(machines: &mut Vec<Policy>) {
     machines.retain(|machine| machine.vendor() == vendor);
 }
 
-fn ceiling_of(policy: &Policy, ceiling: Ceiling) -> View {
-    let raw = View::of(policy);
-    if ceiling == Ceiling::Raw { raw } else { StockKvm::default().view(policy, &raw) }
-}
-
 fn fold(machines: &[(u32, &Policy)], ceiling: Ceiling) -> Box<Pool> {
     let mut pool = Box::new(Pool::new());
     for (id, machine) in machines {
         add(&mut pool, *id, machine, ceiling);
     }
     pool
-}
-
-/// Every architectural edge holds in the set.
-fn assert_closed(set: &FeatureSet) {
-    for feature in set {
-        for edge in feature.row().requires {
-            let met = edge.kind == EdgeKind::Policy || set.contains_any(edge.any);
-            assert!(met, "{feature} needs one of {:?}", edge.any);
-        }
-    }
-}
-
-/// What the rule of each bit says about one member of the pool.
-fn assert_within(result: &FeatureSet, member: &Policy, ceiling: Ceiling, decided: impl Fn(Feature) -> Outcome) {
-    let (raw, ceiling) = (View::of(member), ceiling_of(member, ceiling));
-    for feature in Feature::all() {
-        let has = result.contains(feature);
-        match feature.row().merge {
-            Merge::And | Merge::Fixed => assert!(!has || ceiling.features.contains(feature), "{feature} is above a member"),
-            Merge::Or => {
-                let limited = raw.features.contains(feature) && !raw.unknown.contains(feature);
-                let lost = matches!(decided(feature), Outcome::Granted | Outcome::Raised) && !has;
-                assert!(!lost, "{feature} is decided and not in the set");
-                let owner_gone = feature.row().requires.iter().any(|edge| !result.contains_any(edge.any));
-                let opens_msr = !feature.row().gates.is_empty();
-                assert!(!limited || has || owner_gone || opens_msr, "{feature} limits a member and is not announced");
-            }
-            _ => {}
-        }
-    }
-}
-
-fn assert_fields_within(policy: &Policy, member: &Policy, ceiling: Ceiling, open: &FeatureSet) {
-    let view = ceiling_of(member, ceiling);
-    for at in field_slots() {
-        let row = at.field.row();
-        let Some(value) = policy.field(at).filter(|_| row.requires.is_empty() || open.contains_any(row.requires)) else { continue };
-        let FieldValue::Known(host) = view.field(at) else { continue };
-        match row.merge {
-            Merge::Min if row.zero_means == cpuid_db::ZeroMeans::Zero => assert!(value <= host, "{} {value} above {host}", at.field.name()),
-            Merge::And => assert_eq!(value & !host, 0, "{}", at.field.name()),
-            Merge::Or if value != 0 => assert_eq!(host & !value, 0, "{}", at.field.name()),
-            _ => {}
-        }
-    }
 }
 
 proptest! {
