@@ -209,8 +209,9 @@ impl<const W: usize> Work<'_, W> {
         let row = feature.row();
         let having = pool.having(feature);
         let opens_msr = row.gates.iter().any(|gate| matches!(gate, Gate::Msr(_) | Gate::MsrBit(..)));
-        if opens_msr && row.kvm == Kvm::Never && !pool.denied(feature).is_empty() {
-            // Announcing it would open an MSR that the hypervisor does not provide.
+        let hidden_by_kvm = row.kvm == Kvm::Never && (opens_msr || row.intercepted);
+        if hidden_by_kvm && !pool.denied(feature).is_empty() {
+            // Announcing it would open an MSR that the hypervisor does not provide, or tell of what a guest never meets.
             self.tell(feature, Outcome::Withheld, Cause::NotInKvm, &pool.denied(feature));
         } else if !having.is_empty() {
             let everywhere = having.count() == pool.machines().count();

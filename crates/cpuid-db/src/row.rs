@@ -318,6 +318,8 @@ pub struct FeatureRow {
     pub emulation: Emulation,
     /// Describes what the hardware does, whatever CPUID says.
     pub innate: bool,
+    /// KVM always intercepts what the bit is about, so the hardware's behaviour never reaches a guest.
+    pub intercepted: bool,
     /// Static value of a live, local or fixed bit.
     pub value: bool,
     /// The leaf 1 bit that this one repeats.
@@ -341,6 +343,7 @@ impl FeatureRow {
         kvm_from: &[],
         emulation: Emulation::None,
         innate: false,
+        intercepted: false,
         value: false,
         alias_of: None,
         context: None,

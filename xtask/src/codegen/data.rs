@@ -105,6 +105,8 @@ pub(crate) struct RawRow {
     pub(crate) kvm_not: Vec<String>,
     #[serde(default)]
     pub(crate) kvm_from: Vec<String>,
+    #[serde(default)]
+    pub(crate) intercepted: bool,
     pub(crate) emulated: Option<Emulated>,
     pub(crate) cite: Words,
 }

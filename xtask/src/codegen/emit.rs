@@ -179,8 +179,10 @@ fn feature_row(model: &Model, row: &Row) -> String {
         Some(None) => put("emulation", "Emulation::Always".into()),
         Some(Some(name)) => put("emulation", format!("Emulation::With({})", feature(name))),
     }
-    if raw.innate {
-        put("innate", "true".into());
+    for (key, on) in [("innate", raw.innate), ("intercepted", raw.intercepted)] {
+        if on {
+            put(key, "true".into());
+        }
     }
     let fixed = row.merge == "fixed" && raw.value.is_none();
     if fixed || raw.value.as_ref().and_then(super::data::Number::value) == Some(1) {

@@ -33,7 +33,7 @@ pub fn assert_within(result: &FeatureSet, member: &Policy, ceiling: Ceiling, dec
                 let lost = matches!(decided(feature), Outcome::Granted | Outcome::Raised) && !has;
                 assert!(!lost, "{feature} is decided and not in the set");
                 let owner_gone = feature.row().requires.iter().any(|edge| !result.contains_any(edge.any));
-                let opens_msr = !feature.row().gates.is_empty();
+                let opens_msr = !feature.row().gates.is_empty() || feature.row().intercepted;
                 assert!(!limited || has || owner_gone || opens_msr, "{feature} limits a member and is not announced");
             }
             _ => {}
