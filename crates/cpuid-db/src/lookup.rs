@@ -231,7 +231,7 @@ fn msr_by_name(word: &str) -> Option<u32> {
 pub fn nearest(word: &str) -> [Option<&'static str>; 5] {
     let mut best: [Option<(usize, &'static str)>; 5] = [None; 5];
     let folded_len = folded(word).count();
-    let limit = (folded_len / 3).clamp(1, 4);
+    let limit = (folded_len / 3).clamp(if folded_len > 3 { 2 } else { 1 }, 4);
     for spelling in SPELLINGS {
         let distance = edit_distance(word, spelling.word, limit);
         if distance > limit || best.iter().flatten().any(|(_, name)| *name == spelling.named.name()) {
