@@ -4,11 +4,7 @@ use cpuid_db::{EdgeKind, Feature, FeatureSet};
 
 /// Removes every feature of `set` whose prerequisites are not met, until nothing changes, and reports each with the prerequisite.
 /// Features of `waived` are bound by architectural edges only: somebody asked for them by name.
-pub(crate) fn close(
-    set: &mut FeatureSet,
-    waived: &FeatureSet,
-    mut removed: impl FnMut(Feature, Feature),
-) {
+pub(crate) fn close(set: &mut FeatureSet, waived: &FeatureSet, mut removed: impl FnMut(Feature, Feature)) {
     loop {
         let before = *set;
         for feature in &before {

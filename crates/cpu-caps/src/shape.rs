@@ -1,8 +1,6 @@
 //! From decisions to registers: features, fields, static values, and everything that follows from the rest.
 
-use cpuid_db::{
-    Basis, Derive, Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, Policy, Register, Registers, TableFull,
-};
+use cpuid_db::{Basis, Derive, Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, Policy, Register, Registers, TableFull};
 
 use crate::decision::field_slots;
 use crate::fields::brand_word;
@@ -54,8 +52,8 @@ fn static_field<const W: usize>(work: &Work<'_, W>, policy: &mut Policy, field: 
     let owned = row.hypervisor.is_none() || work.set.contains(Feature::KVM_CLOCKSOURCE) && row.hypervisor == Some(KVM_SIGNATURE);
     let is_static = matches!(row.merge, Merge::Fixed | Merge::Local | Merge::Live);
     let (first, last) = row.subleaves();
-    let compacted = !matches!(row.place, FieldPlace::Cpuid { leaf: 0xd, first: 1, .. })
-        || work.set.contains_any(&[Feature::XSAVEC, Feature::XSAVES]);
+    let compacted =
+        !matches!(row.place, FieldPlace::Cpuid { leaf: 0xd, first: 1, .. }) || work.set.contains_any(&[Feature::XSAVEC, Feature::XSAVES]);
     let defined = row.vendors.is_empty() || row.vendors.contains(work.identity.vendor.set());
     if !is_static || !owned || !defined || !compacted || row.value == 0 || first != last || !is_open(row, &work.set) {
         return Ok(());

@@ -4,9 +4,7 @@
 //! KVM itself looks at (module options, vendor module) are named. What depends on the kernel's own knowledge of the CPU
 //! is left as raw CPUID says, but for the two cases in `synthesized`.
 
-use cpuid_db::{
-    Feature, FeatureSet, Field, FieldAt, FieldKvm, FieldRow, Kvm, KvmInputs, KvmModules, Location, Policy, Vendor,
-};
+use cpuid_db::{Feature, FeatureSet, Field, FieldAt, FieldKvm, FieldRow, Kvm, KvmInputs, KvmModules, Location, Policy, Vendor};
 
 use crate::view::{FieldValue, View};
 
@@ -88,7 +86,13 @@ impl Host<'_> {
         let crossed = !row.kvm_from.is_empty() && row.kvm_from.iter().all(|from| self.raw.features.contains(*from));
         match row.kvm {
             Kvm::Never | Kvm::Runtime => NO,
-            Kvm::Emulated | Kvm::Fixed => if self.reaches(feature) { YES } else { NO },
+            Kvm::Emulated | Kvm::Fixed => {
+                if self.reaches(feature) {
+                    YES
+                } else {
+                    NO
+                }
+            }
             Kvm::Synthesized if self.synthesized(feature) => YES,
             Kvm::Native | Kvm::Synthesized if crossed || self.synthesized(feature) => YES,
             Kvm::Aliased if !self.vendor.is_amd_compatible() => NO,
@@ -117,9 +121,7 @@ impl Host<'_> {
             Feature::LFENCE_RDTSC => self.family >= 0x10 && self.reaches(feature),
             // Zen 2 and later clear the base on a null selector load; Zen 2 does so without the bit
             // (check_null_seg_clears_base, arch/x86/kernel/cpu/common.c).
-            Feature::NULL_SEL_CLR_BASE => {
-                (self.family >= 0x19 || self.family == 0x17 && self.model >= 0x30) && self.reaches(feature)
-            }
+            Feature::NULL_SEL_CLR_BASE => (self.family >= 0x19 || self.family == 0x17 && self.model >= 0x30) && self.reaches(feature),
             _ => false,
         }
     }

@@ -1,8 +1,6 @@
 //! One view of one CPU: its features, its merged fields, and what is unknown.
 
-use cpuid_db::{
-    FIELD_SLOTS, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Gate, Place, Policy, Unrecorded,
-};
+use cpuid_db::{FIELD_SLOTS, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Gate, Place, Policy, Unrecorded};
 
 /// A field's value on one machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -39,15 +37,11 @@ pub struct View {
 
 impl View {
     /// A CPU with nothing.
-    pub const EMPTY: Self = Self {
-        features: FeatureSet::EMPTY,
-        unknown: FeatureSet::EMPTY,
-        fields: [FieldValue::Absent; FIELD_SLOTS],
-    };
+    pub const EMPTY: Self = Self { features: FeatureSet::EMPTY, unknown: FeatureSet::EMPTY, fields: [FieldValue::Absent; FIELD_SLOTS] };
 
     /// Reads a policy as it stands: raw CPUID, or a hypervisor's recorded answer.
     pub fn of(policy: &Policy) -> Self {
-        let features = without_absent_msrs(policy.features());
+        let features = without_absent_msrs(&policy.features());
         let unknown = unknown_features(policy, &features);
         let mut view = Self { features, unknown, fields: [FieldValue::Absent; FIELD_SLOTS] };
         for field in Field::all() {
@@ -106,9 +100,9 @@ fn field_value(policy: &Policy, at: FieldAt) -> FieldValue {
 }
 
 /// An MSR that the CPU does not enumerate does not exist; a value that a dump gives for it came from a hypervisor.
-fn without_absent_msrs(features: FeatureSet) -> FeatureSet {
+fn without_absent_msrs(features: &FeatureSet) -> FeatureSet {
     let absent = cpuid_db::leaves().iter().filter(|leaf| leaf.leaf.is_none() && !features.contains_any(leaf.requires));
-    absent.fold(features, |features, leaf| features.difference(&of_leaf(None, leaf.msr, &features)))
+    absent.fold(*features, |features, leaf| features.difference(&of_leaf(None, leaf.msr, &features)))
 }
 
 /// A bit is unknown when its place is unrecorded, unless the feature that enumerates the place is known to be absent.

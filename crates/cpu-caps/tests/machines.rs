@@ -86,7 +86,13 @@ fn zen_2_with_newer_zen_gets_leaf_80000021() {
 
 #[test]
 fn different_steppings_brands_and_crystals_mix_without_refusal() {
-    let names = ["intel-cascadelake-8268", "intel-cascadelake-9242", "intel-cascadelake-gold-6212u", "intel-skylake-e3-1245v5", "intel-icelake-gold-6330"];
+    let names = [
+        "intel-cascadelake-8268",
+        "intel-cascadelake-9242",
+        "intel-cascadelake-gold-6212u",
+        "intel-skylake-e3-1245v5",
+        "intel-icelake-gold-6330",
+    ];
     let result = pool_of(&names).unwrap();
     assert!(result.identity_chosen);
     assert_eq!(result.policy.brand()[..18], *b"Intel(R) Processor");

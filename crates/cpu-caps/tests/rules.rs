@@ -7,9 +7,7 @@ use common::{Ceiling, amd, baseline, components, feature, has, intel, pool, valu
 use cpu_caps::{Outcome, Refusal, Request, finish};
 use cpuid_db::{Feature, FeatureSet, Field, Registers, Unrecorded};
 
-const LONG_MODE: [&str; 14] = [
-    "FPU", "TSC", "MSR", "PAE", "CX8", "APIC", "SEP", "PGE", "CMOV", "FXSR", "SSE", "SSE2", "LM", "SYSCALL",
-];
+const LONG_MODE: [&str; 14] = ["FPU", "TSC", "MSR", "PAE", "CX8", "APIC", "SEP", "PGE", "CMOV", "FXSR", "SSE", "SSE2", "LM", "SYSCALL"];
 
 fn plus(extra: &[&'static str]) -> Vec<&'static str> {
     LONG_MODE.iter().chain(extra).copied().collect()
@@ -266,8 +264,8 @@ fn amd_copies_of_leaf_1_follow_leaf_1() {
     let host = amd(&plus(&["FPU_ALIAS", "TSC_ALIAS", "MMX_ALIAS"]));
     let result = baseline(&[&host], Ceiling::Kvm).unwrap();
     let (leaf_1, leaf_81) = (result.policy.cpuid.get_or_zero(1, 0).edx, result.policy.cpuid.get_or_zero(0x8000_0001, 0).edx);
-    const COPIED: u32 = 0x0183_f3ff;
-    assert_eq!(leaf_1 & COPIED, leaf_81 & COPIED);
+    let copied = 0x0183_f3ff;
+    assert_eq!(leaf_1 & copied, leaf_81 & copied);
 }
 
 #[test]

@@ -67,8 +67,7 @@ impl Feature {
             Location::Msr { index, bit } => (Place::Msr { index, high: bit >= 32 }, bit & 31),
         };
         let mut words = WORDS.iter().enumerate();
-        let (word, _) = words
-            .find(|(_, word)| word.place == place && bit < 32 && word.named >> bit & 1 == 1)?;
+        let (word, _) = words.find(|(_, word)| word.place == place && bit < 32 && word.named >> bit & 1 == 1)?;
         Some(Self::at(word as u16, u16::from(bit)))
     }
 
@@ -172,7 +171,10 @@ impl FeatureSet {
     }
 
     /// Whether `feature` is in the set.
-    #[expect(clippy::indexing_slicing, reason = "a Feature's word is below WORD_COUNT by construction; the check is optimised away in callers with constants")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a Feature's word is below WORD_COUNT by construction; the check is optimised away in callers with constants"
+    )]
     pub const fn contains(&self, feature: Feature) -> bool {
         self.0[feature.word()] & feature.mask() != 0
     }

@@ -1,13 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 // Shifts and sums of widths checked by the generator; overflow is impossible, not merely unlikely.
 #![allow(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -35,8 +29,8 @@ pub use lookup::{Found, LookupError, Named, lookup, nearest};
 pub use policy::{Basis, FieldAt, Policy, Unrecorded, UnrecordedList};
 pub use registers::{Register, Registers};
 pub use row::{
-    Context, Derive, Edge, EdgeKind, Emulation, FeatureRow, Field, FieldKvm, FieldPlace, FieldRow, Gate, Kvm, KvmInputs,
-    KvmModules, LeafRow, Merge, OnConflict, Place, Word, ZeroMeans,
+    Context, Derive, Edge, EdgeKind, Emulation, FeatureRow, Field, FieldKvm, FieldPlace, FieldRow, Gate, Kvm, KvmInputs, KvmModules,
+    LeafRow, Merge, OnConflict, Place, Word, ZeroMeans,
 };
 #[cfg(feature = "names")]
 pub use row::{FeatureText, Project};

@@ -3,9 +3,7 @@
 use core::fmt;
 
 use crate::generated::words::{WORD_COUNT, WORDS};
-use crate::{
-    CpuidTable, Feature, FeatureSet, Field, FieldPlace, FieldRow, MsrTable, Place, Registers, Signature, TableFull, Vendor,
-};
+use crate::{CpuidTable, Feature, FeatureSet, Field, FieldPlace, FieldRow, MsrTable, Place, Registers, Signature, TableFull, Vendor};
 
 /// Where a view of a machine comes from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -226,9 +224,7 @@ impl Policy {
         }
         let word = match row.place {
             FieldPlace::Cpuid { leaf, .. } if !self.cpuid.in_range(leaf) => return None,
-            FieldPlace::Cpuid { leaf, register, .. } => {
-                u64::from(self.cpuid.get(leaf, at.subleaf)?.get(register))
-            }
+            FieldPlace::Cpuid { leaf, register, .. } => u64::from(self.cpuid.get(leaf, at.subleaf)?.get(register)),
             FieldPlace::Msr { index } => self.msrs.get(index)?,
         };
         Some(row.get(word))
@@ -242,9 +238,7 @@ impl Policy {
         let Some(word) = WORDS.get(feature.word()) else { return Ok(()) };
         let old = match word.place {
             Place::Cpuid { leaf, subleaf, register } => self.cpuid.register(leaf, subleaf, register),
-            Place::Msr { index, high } => {
-                (self.msrs.get(index).unwrap_or(0) >> if high { 32 } else { 0 }) as u32
-            }
+            Place::Msr { index, high } => (self.msrs.get(index).unwrap_or(0) >> if high { 32 } else { 0 }) as u32,
         };
         let new = if on { old | feature.mask() } else { old & !feature.mask() };
         if new == old { Ok(()) } else { self.set_word(word.place, new) }
@@ -263,11 +257,7 @@ impl Policy {
             }
             Place::Msr { index, high } => {
                 let old = self.msrs.get(index).unwrap_or(0);
-                let new = if high {
-                    old & 0xffff_ffff | u64::from(value) << 32
-                } else {
-                    old & !0xffff_ffff | u64::from(value)
-                };
+                let new = if high { old & 0xffff_ffff | u64::from(value) << 32 } else { old & !0xffff_ffff | u64::from(value) };
                 self.msrs.insert(index, new)?;
             }
         }

@@ -531,8 +531,7 @@ pub enum Project {
 #[cfg(feature = "names")]
 impl Project {
     /// All projects, in the order in which reports list them.
-    pub const ALL: [Self; 6] =
-        [Self::Linux, Self::Cpuinfo, Self::Qemu, Self::Libvirt, Self::Xen, Self::Kcpuid];
+    pub const ALL: [Self; 6] = [Self::Linux, Self::Cpuinfo, Self::Qemu, Self::Libvirt, Self::Xen, Self::Kcpuid];
 
     /// The word that pins the project: `xen:IBRS`.
     pub const fn name(self) -> &'static str {
@@ -569,6 +568,5 @@ pub struct FeatureText {
 
 #[cfg(feature = "names")]
 impl FeatureText {
-    pub(crate) const NONE: Self =
-        Self { name: "?", title: "", because: "", live: "", requires: &[], names: &[], cite: &[] };
+    pub(crate) const NONE: Self = Self { name: "?", title: "", because: "", live: "", requires: &[], names: &[], cite: &[] };
 }

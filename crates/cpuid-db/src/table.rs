@@ -103,12 +103,7 @@ impl CpuidTable {
     ///
     /// # Errors
     /// [`TableFull`] when the entry is new and there is no room; the table is unchanged.
-    pub fn insert(
-        &mut self,
-        leaf: u32,
-        subleaf: u32,
-        registers: Registers,
-    ) -> Result<Option<Registers>, TableFull> {
+    pub fn insert(&mut self, leaf: u32, subleaf: u32, registers: Registers) -> Result<Option<Registers>, TableFull> {
         let found = self.search(leaf, subleaf);
         let old = self.0.put(found, CpuidEntry { leaf, subleaf, registers })?;
         Ok(old.map(|entry| entry.registers))

@@ -54,14 +54,22 @@ fn leaves_beyond_the_maximum_do_not_count() {
 
 #[test]
 fn signatures_read_as_people_say_them() {
-    for (eax, text) in [(0x0005_0657, "6-85-7"), (0x0083_0f10, "23-49-0"), (0x00a2_0f12, "25-33-2"), (0x0000_0f4a, "15-4-10"), (0x0000_0633, "6-3-3")] {
+    for (eax, text) in
+        [(0x0005_0657, "6-85-7"), (0x0083_0f10, "23-49-0"), (0x00a2_0f12, "25-33-2"), (0x0000_0f4a, "15-4-10"), (0x0000_0633, "6-3-3")]
+    {
         assert_eq!(Signature(eax).to_string(), text, "{eax:#x}");
     }
 }
 
 #[test]
 fn vendors_are_known_by_their_twelve_characters() {
-    for (text, vendor) in [("GenuineIntel", Vendor::Intel), ("AuthenticAMD", Vendor::Amd), ("HygonGenuine", Vendor::Hygon), ("  Shanghai  ", Vendor::Zhaoxin), ("CentaurHauls", Vendor::Centaur)] {
+    for (text, vendor) in [
+        ("GenuineIntel", Vendor::Intel),
+        ("AuthenticAMD", Vendor::Amd),
+        ("HygonGenuine", Vendor::Hygon),
+        ("  Shanghai  ", Vendor::Zhaoxin),
+        ("CentaurHauls", Vendor::Centaur),
+    ] {
         let bytes = text.as_bytes().try_into().unwrap();
         assert_eq!(Vendor::from_bytes(bytes), vendor);
         assert_eq!(vendor.to_string(), text);
@@ -84,9 +92,24 @@ fn guest(vendor: Vendor, features: &[Feature]) -> Policy {
 #[test]
 fn control_bits_follow_features() {
     for (feature, bit) in [
-        (Feature::PCID, 17), (Feature::XSAVE, 18), (Feature::SMEP, 20), (Feature::SMAP, 21), (Feature::PKU, 22), (Feature::CET_SS, 23),
-        (Feature::CET_IBT, 23), (Feature::FSGSBASE, 16), (Feature::UMIP, 11), (Feature::LA57, 12), (Feature::VMX, 13), (Feature::SMX, 14),
-        (Feature::PKS, 24), (Feature::UINTR, 25), (Feature::LASS, 27), (Feature::LAM, 28), (Feature::PAE, 5), (Feature::PGE, 7),
+        (Feature::PCID, 17),
+        (Feature::XSAVE, 18),
+        (Feature::SMEP, 20),
+        (Feature::SMAP, 21),
+        (Feature::PKU, 22),
+        (Feature::CET_SS, 23),
+        (Feature::CET_IBT, 23),
+        (Feature::FSGSBASE, 16),
+        (Feature::UMIP, 11),
+        (Feature::LA57, 12),
+        (Feature::VMX, 13),
+        (Feature::SMX, 14),
+        (Feature::PKS, 24),
+        (Feature::UINTR, 25),
+        (Feature::LASS, 27),
+        (Feature::LAM, 28),
+        (Feature::PAE, 5),
+        (Feature::PGE, 7),
     ] {
         let with = guest(Vendor::Intel, &[feature]);
         assert_eq!(valid_cr4(&with) >> bit & 1, 1, "{feature} opens CR4[{bit}]");
