@@ -123,6 +123,8 @@ pub(crate) struct RawFile {
     pub(crate) hypervisor: Option<String>,
     pub(crate) vendors: Option<Vec<String>>,
     pub(crate) requires: Option<Words>,
+    /// The reason of rows that belong together and have none of their own.
+    pub(crate) because: Option<String>,
     /// Documents which field holds the highest subleaf; the engine uses the field itself.
     #[serde(rename = "max_subleaf")]
     pub(crate) _max_subleaf: Option<String>,

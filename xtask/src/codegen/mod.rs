@@ -7,6 +7,8 @@ mod emit;
 mod flags;
 mod model;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::fs;
@@ -107,7 +109,7 @@ fn check_fresh(root: &Path, outputs: &[Output]) -> Result<(), String> {
 
 fn summary(model: &Model) -> String {
     let mut text = String::new();
-    let mut line = |what: &str, number: String| text.push_str(&format!("{what:<28} {number}\n"));
+    let mut line = |what: &str, number: String| text.push_str(&format!("{what:<32} {number}\n"));
     line("leaves and MSRs", model.units.len().to_string());
     line("features", model.features.len().to_string());
     line("fields", model.fields.len().to_string());
@@ -122,7 +124,10 @@ fn summary(model: &Model) -> String {
     let rows = || model.features.iter().chain(&model.fields);
     let uncited = rows().filter(|row| row.raw.cite.list().contains(&"uncited")).count();
     line("uncited rows", format!("{uncited} of {}", rows().count()));
-    let reasons = count(rows().filter_map(|row| row.raw.because.as_deref()));
+    let own = |row: &&model::Row| model.unit(row).because != row.raw.because;
+    let shared = rows().filter(|row| row.raw.because.is_some() && !own(row)).count();
+    line("rows that share a file's reason", shared.to_string());
+    let reasons = count(rows().filter(own).filter_map(|row| row.raw.because.as_deref()));
     let repeated: Vec<_> = reasons.iter().filter(|(_, n)| **n > 1).collect();
     line("repeated reasons", repeated.len().to_string());
     for (reason, n) in repeated {

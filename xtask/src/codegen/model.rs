@@ -31,6 +31,7 @@ pub(crate) struct Unit {
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) requires: Vec<String>,
+    pub(crate) because: Option<String>,
     pub(crate) subleaves: Vec<(u32, u32)>,
 }
 
@@ -144,6 +145,7 @@ fn unit_of(source: &Source, rows: &[Row], problems: &mut Problems) -> Unit {
         name: raw.name.clone().unwrap_or_default(),
         title: raw.title.clone(),
         requires,
+        because: raw.because.clone(),
         subleaves,
     }
 }
@@ -167,7 +169,11 @@ fn rows_of(source: &Source, unit: usize, problems: &mut Problems) -> Vec<Row> {
         };
         let merge = raw.merge.clone().unwrap_or_else(|| if is_feature { "and".into() } else { String::new() });
         let vendors = raw.vendors.clone().or_else(|| source.raw.vendors.clone()).unwrap_or_default();
-        let row = Row { unit, line, span, name, is_feature, merge, vendors, requires: raw.requires.clone(), raw: raw.clone() };
+        let mut raw = raw.clone();
+        if merge != "and" {
+            raw.because = raw.because.or_else(|| source.raw.because.clone());
+        }
+        let row = Row { unit, line, span, name, is_feature, merge, vendors, requires: raw.requires.clone(), raw };
         super::check::row(source, &row, problems);
         rows.push(row);
     }
