@@ -35,14 +35,14 @@ fn rsb<const W: usize>(work: &mut Work<'_, W>, feature: Feature, with_eibrs: boo
     } else if pool.seen.contains_any(&either) {
         let witnesses = either.map(|bit| pool.having(bit));
         let all = witnesses.iter().any(|tally| tally.count() == pool.machines().count());
-        let count = witnesses.iter().map(crate::Tally::count).max().unwrap_or(0);
+        let count = witnesses.iter().map(|tally| tally.count()).max().unwrap_or(0);
         let witness = witnesses.iter().filter_map(|tally| tally.ids().next()).min();
         let outcome = if all { Outcome::Granted } else { Outcome::Raised };
         work.decide(feature, outcome, Cause::Limitation, count, witness);
     } else if pool.unknown.contains_any(&either) {
-        work.tell(feature, Outcome::Undecided, Cause::Unrecorded, &pool.unknown(feature));
+        work.tell(feature, Outcome::Undecided, Cause::Unrecorded, pool.unknown(feature));
     } else {
-        work.tell(feature, Outcome::Withheld, Cause::MissingOnHost, &pool.missing(feature));
+        work.tell(feature, Outcome::Withheld, Cause::MissingOnHost, pool.missing(feature));
     }
 }
 
@@ -62,7 +62,7 @@ fn rtm_always_abort<const W: usize>(work: &mut Work<'_, W>, feature: Feature) {
     if aborting.is_empty() {
         work.decide_and(feature);
     } else if work.set.contains(Feature::RTM) {
-        work.tell(feature, Outcome::Raised, Cause::Limitation, &aborting);
+        work.tell(feature, Outcome::Raised, Cause::Limitation, aborting);
     } else {
         work.decide(feature, Outcome::Withheld, Cause::Context, aborting.count(), aborting.ids().next());
     }

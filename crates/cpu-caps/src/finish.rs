@@ -195,11 +195,11 @@ impl<const W: usize> Work<'_, W> {
         }
         let (denied, missing, unknown) = (pool.denied(feature), pool.missing(feature), pool.unknown(feature));
         if !denied.is_empty() {
-            self.tell(feature, Outcome::Withheld, Cause::NotInKvm, &denied);
+            self.tell(feature, Outcome::Withheld, Cause::NotInKvm, denied);
         } else if !missing.is_empty() {
-            self.tell(feature, Outcome::Withheld, Cause::MissingOnHost, &missing);
+            self.tell(feature, Outcome::Withheld, Cause::MissingOnHost, missing);
         } else {
-            self.tell(feature, Outcome::Withheld, Cause::Unrecorded, &unknown);
+            self.tell(feature, Outcome::Withheld, Cause::Unrecorded, unknown);
         }
     }
 
@@ -212,15 +212,15 @@ impl<const W: usize> Work<'_, W> {
         let hidden_by_kvm = row.kvm == Kvm::Never && (opens_msr || row.intercepted);
         if hidden_by_kvm && !pool.denied(feature).is_empty() {
             // Announcing it would open an MSR that the hypervisor does not provide, or tell of what a guest never meets.
-            self.tell(feature, Outcome::Withheld, Cause::NotInKvm, &pool.denied(feature));
+            self.tell(feature, Outcome::Withheld, Cause::NotInKvm, pool.denied(feature));
         } else if !having.is_empty() {
             let everywhere = having.count() == pool.machines().count();
             let outcome = if everywhere { Outcome::Granted } else { Outcome::Raised };
-            self.tell(feature, outcome, Cause::Limitation, &having);
+            self.tell(feature, outcome, Cause::Limitation, having);
         } else if pool.unknown.contains(feature) {
-            self.tell(feature, Outcome::Undecided, Cause::Unrecorded, &pool.unknown(feature));
+            self.tell(feature, Outcome::Undecided, Cause::Unrecorded, pool.unknown(feature));
         } else {
-            self.tell(feature, Outcome::Withheld, Cause::MissingOnHost, &pool.missing(feature));
+            self.tell(feature, Outcome::Withheld, Cause::MissingOnHost, pool.missing(feature));
         }
     }
 
@@ -250,7 +250,7 @@ impl<const W: usize> Work<'_, W> {
             };
             let harmless = row.merge == Merge::Or && row.gates.is_empty();
             if emulated {
-                self.tell(feature, Outcome::Granted, Cause::Emulated, &pool.missing(feature));
+                self.tell(feature, Outcome::Granted, Cause::Emulated, pool.missing(feature));
             } else if harmless || !pool.lacked.contains(feature) {
                 self.decide(feature, Outcome::Granted, Cause::Request, 0, None);
             }

@@ -118,6 +118,8 @@ pub struct Pool<const W: usize = WITNESSES> {
 }
 
 impl<const W: usize> Pool<W> {
+    const NOBODY: Tally<W> = Tally::EMPTY;
+
     /// No machine.
     pub const fn new() -> Self {
         let none = FeatureTallies { missing: Tally::EMPTY, denied: Tally::EMPTY, unknown: Tally::EMPTY, having: Tally::EMPTY };
@@ -216,23 +218,23 @@ impl<const W: usize> Pool<W> {
     }
 
     /// Machines whose hardware lacks the feature.
-    pub fn missing(&self, feature: Feature) -> Tally<W> {
-        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.missing)
+    pub fn missing(&self, feature: Feature) -> &Tally<W> {
+        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.missing)
     }
 
     /// Machines whose hardware has the feature while the hypervisor does not give it.
-    pub fn denied(&self, feature: Feature) -> Tally<W> {
-        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.denied)
+    pub fn denied(&self, feature: Feature) -> &Tally<W> {
+        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.denied)
     }
 
     /// Machines of which nobody knows.
-    pub fn unknown(&self, feature: Feature) -> Tally<W> {
-        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.unknown)
+    pub fn unknown(&self, feature: Feature) -> &Tally<W> {
+        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.unknown)
     }
 
     /// Machines that have the feature.
-    pub fn having(&self, feature: Feature) -> Tally<W> {
-        self.tallies.get(feature.index()).map_or(Tally::EMPTY, |tallies| tallies.having)
+    pub fn having(&self, feature: Feature) -> &Tally<W> {
+        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.having)
     }
 
     pub(crate) fn facts(&self, slot: usize) -> Option<&FieldFacts<W>> {

@@ -1,6 +1,6 @@
 //! One view of one CPU: its features, its merged fields, and what is unknown.
 
-use cpuid_db::{FIELD_SLOTS, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Gate, Place, Policy, Unrecorded};
+use cpuid_db::{FIELD_SLOTS, Feature, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Gate, Place, Policy, Unrecorded};
 
 /// A field's value on one machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,7 +41,7 @@ impl View {
 
     /// Reads a policy as it stands: raw CPUID, or a hypervisor's recorded answer.
     pub fn of(policy: &Policy) -> Self {
-        let features = without_absent_msrs(&policy.features());
+        let features = without_absent_msrs(policy.features());
         let unknown = unknown_features(policy, &features);
         let mut view = Self { features, unknown, fields: [FieldValue::Absent; FIELD_SLOTS] };
         for field in Field::all() {
@@ -100,33 +100,16 @@ fn field_value(policy: &Policy, at: FieldAt) -> FieldValue {
 }
 
 /// An MSR that the CPU does not enumerate does not exist; a value that a dump gives for it came from a hypervisor.
-fn without_absent_msrs(features: &FeatureSet) -> FeatureSet {
-    let absent = cpuid_db::leaves().iter().filter(|leaf| leaf.leaf.is_none() && !features.contains_any(leaf.requires));
-    absent.fold(*features, |features, leaf| features.difference(&of_leaf(None, leaf.msr, &features)))
+fn without_absent_msrs(mut features: FeatureSet) -> FeatureSet {
+    features.retain_words(|word, left| !matches!(word.place, Place::Msr { .. }) || left.contains_any(word.requires));
+    features
 }
 
 /// A bit is unknown when its place is unrecorded, unless the feature that enumerates the place is known to be absent.
 fn unknown_features(policy: &Policy, features: &FeatureSet) -> FeatureSet {
     let mut unknown = policy.unrecorded_features();
-    if unknown.is_empty() {
-        return unknown;
-    }
-    for leaf in cpuid_db::leaves() {
-        let gate_open = leaf.requires.is_empty() || leaf.requires.iter().any(|f| features.contains(*f) || unknown.contains(*f));
-        if !gate_open {
-            unknown = unknown.difference(&of_leaf(leaf.leaf, leaf.msr, &unknown));
-        }
-    }
+    unknown.retain_words(|word, left| word.requires.is_empty() || features.contains_any(word.requires) || left.contains_any(word.requires));
     unknown
-}
-
-fn of_leaf(leaf: Option<u32>, msr: u32, among: &FeatureSet) -> FeatureSet {
-    let words = cpuid_db::words();
-    let inside = |place: Place| match place {
-        Place::Cpuid { leaf: l, .. } => leaf == Some(l),
-        Place::Msr { index, .. } => leaf.is_none() && index == msr,
-    };
-    among.iter().filter(|feature| words.get(feature.word()).is_some_and(|word| inside(word.place))).collect()
 }
 
 /// The XSAVE component that a feature stands for, if it is a bit of XCR0 or IA32_XSS.
@@ -138,25 +121,13 @@ pub(crate) fn component_of(row: &cpuid_db::FeatureRow) -> Option<u8> {
 }
 
 /// The feature that enumerates an XSAVE component.
-pub(crate) fn component(number: u32) -> Option<cpuid_db::Feature> {
+pub(crate) fn component(number: u32) -> Option<Feature> {
     let bit = number as u8;
-    let user = cpuid_db::Location::Cpuid {
-        leaf: 0xd,
-        subleaf: 0,
-        register: if number < 32 { cpuid_db::Register::Eax } else { cpuid_db::Register::Edx },
-        bit: bit & 31,
+    let places = match bit {
+        0..32 => [Feature::XCR0_X87.sibling(bit), Feature::XSS_PT.sibling(bit)],
+        _ => [Feature::XCR0_LWP.sibling(bit & 31), None],
     };
-    let supervisor = cpuid_db::Location::Cpuid {
-        leaf: 0xd,
-        subleaf: 1,
-        register: if number < 32 { cpuid_db::Register::Ecx } else { cpuid_db::Register::Edx },
-        bit: bit & 31,
-    };
-    let known = |location| {
-        let feature = cpuid_db::Feature::at_location(location)?;
-        (component_of(feature.row()) == Some(bit)).then_some(feature)
-    };
-    known(user).or_else(|| known(supervisor))
+    places.into_iter().flatten().find(|feature| component_of(feature.row()) == Some(bit))
 }
 
 /// Whether the field's leaf is enumerated by these features.

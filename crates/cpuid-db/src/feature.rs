@@ -71,6 +71,12 @@ impl Feature {
         Some(Self::at(word as u16, u16::from(bit)))
     }
 
+    /// The feature at another bit of the same register, if the database names one there.
+    pub fn sibling(self, bit: u8) -> Option<Self> {
+        let named = WORDS.get(self.word())?.named;
+        (bit < 32 && named >> bit & 1 == 1).then(|| Self::at(self.word() as u16, u16::from(bit)))
+    }
+
     /// The word of [`FeatureSet::words`] that holds this feature.
     pub const fn word(self) -> usize {
         (self.0 >> 5) as usize
@@ -196,6 +202,18 @@ impl FeatureSet {
     /// Adds or removes `feature`.
     pub const fn set(&mut self, feature: Feature, on: bool) {
         *self = if on { self.with(feature) } else { self.without(feature) };
+    }
+
+    /// Clears the registers that `keep` refuses, in the order of [`crate::words`]; `keep` sees what is left of the set.
+    pub fn retain_words(&mut self, mut keep: impl FnMut(&crate::Word, &Self) -> bool) {
+        for (at, row) in WORDS.iter().enumerate() {
+            if self.0.get(at).is_some_and(|word| *word != 0)
+                && !keep(row, self)
+                && let Some(word) = self.0.get_mut(at)
+            {
+                *word = 0;
+            }
+        }
     }
 
     /// Whether any of `features` is in the set.

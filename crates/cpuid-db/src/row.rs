@@ -32,6 +32,8 @@ pub struct Word {
     pub named: u32,
     /// Rank of its first feature among all features.
     pub first: u16,
+    /// Any of these features enumerates the register's leaf or MSR; empty: always there.
+    pub requires: &'static [Feature],
     /// Whose leaf this is, for leaves 4000_0000H and up; `None` for all others.
     pub hypervisor: Option<[u8; 12]>,
 }

@@ -43,6 +43,7 @@ struct Word<'a> {
     hypervisor: Option<&'a String>,
     named: u32,
     first: usize,
+    requires: &'a [String],
 }
 
 fn word_table(model: &Model) -> (Vec<Word<'_>>, Vec<(usize, u8)>) {
@@ -60,7 +61,7 @@ fn word_table(model: &Model) -> (Vec<Word<'_>>, Vec<(usize, u8)>) {
         };
         let fresh = words.last().is_none_or(|word| word.place != place || word.hypervisor != unit.hypervisor.as_ref());
         if fresh {
-            words.push(Word { place, hypervisor: unit.hypervisor.as_ref(), named: 0, first: at });
+            words.push(Word { place, hypervisor: unit.hypervisor.as_ref(), named: 0, first: at, requires: &unit.requires });
         }
         let bit = row.span.low & 31;
         if let Some(word) = words.last_mut() {
@@ -74,16 +75,17 @@ fn word_table(model: &Model) -> (Vec<Word<'_>>, Vec<(usize, u8)>) {
 /// `words.rs`.
 pub(crate) fn words(model: &Model) -> String {
     let (words, _) = word_table(model);
-    let mut text = String::from("//! Registers that hold features.\n//@BANNER\nuse crate::{Place, Register, Word};\n\n");
+    let mut text = String::from("//! Registers that hold features.\n//@BANNER\nuse crate::{Feature, Place, Register, Word};\n\n");
     let _ = writeln!(text, "/// How many 32-bit words a feature set has.\npub const WORD_COUNT: usize = {};\n", words.len());
     text.push_str("pub(crate) const WORDS: [Word; WORD_COUNT] = [\n");
     for word in words {
         let _ = writeln!(
             text,
-            "    Word {{ place: {}, named: {:#010x}, first: {}, hypervisor: {} }},",
+            "    Word {{ place: {}, named: {:#010x}, first: {}, requires: {}, hypervisor: {} }},",
             word.place,
             word.named,
             word.first,
+            feature_list(word.requires.iter().map(String::as_str)),
             hypervisor(word.hypervisor)
         );
     }
