@@ -1,0 +1,327 @@
+//! Reading the project's own formats, `vcpu.dump/1` and `vcpu.policy/1`. A file may hold several documents, one after the other.
+//!
+//! Unknown keys are skipped, so that newer programs can say more; a known key with a value of the wrong kind is an error.
+
+use cpuid_db::{Basis, CpuidTable, Policy, Registers, Unrecorded, UnrecordedList};
+use serde::de::Deserializer;
+
+use crate::draft::{Draft, too_many_feature_msrs};
+use crate::error::{Fault, Problem};
+use crate::json::{self, Cursor, Documents, List, Object};
+use crate::limits::{MAX_CPUS, MAX_LEAVES, MAX_MACHINES, MAX_MSRS};
+use crate::{CoreType, Cpu, Format, KvmView, Machine, Provenance};
+
+/// Reads all documents of a file; those without a name get `name`.
+pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Machine>, Fault> {
+    let mut documents = Documents::new(bytes)?;
+    let mut machines = Vec::new();
+    let mut cpus = 0;
+    while let Some(machine) = next(name, &mut documents, MAX_CPUS - cpus)? {
+        if machines.len() >= MAX_MACHINES {
+            return Err(Problem::TooMany { what: "machines", limit: MAX_MACHINES }.into());
+        }
+        cpus += machine.cpus.len();
+        machines.push(machine);
+    }
+    Ok(machines)
+}
+
+/// Reads a file that holds exactly one document.
+pub(crate) fn read_one(name: &str, bytes: &[u8]) -> Result<Machine, Fault> {
+    let mut documents = Documents::new(bytes)?;
+    let machine = next(name, &mut documents, MAX_CPUS)?.ok_or(Problem::Empty)?;
+    if next(name, &mut documents, MAX_CPUS)?.is_some() {
+        return Err(Problem::TooMany { what: "document on a line", limit: 1 }.into());
+    }
+    Ok(machine)
+}
+
+fn next(name: &str, documents: &mut Documents<'_>, cpus_left: usize) -> Result<Option<Machine>, Fault> {
+    let mut document = Document { cpus_left, ..Document::default() };
+    match documents.read(&mut document) {
+        None => Ok(None),
+        Some(read) => {
+            read?;
+            Ok(Some(document.into_machine(name)?))
+        }
+    }
+}
+
+/// One document of either schema.
+#[derive(Default)]
+struct Document {
+    format: Option<Format>,
+    name: Option<String>,
+    basis: Option<Basis>,
+    provenance: Provenance,
+    cpus: Vec<Draft>,
+    /// How many more CPUs the file may have.
+    cpus_left: usize,
+    kvm: Option<Box<KvmDraft>>,
+    /// Leaves and MSRs at the top: those of a policy.
+    policy: Option<Box<View>>,
+}
+
+impl Document {
+    fn into_machine(self, name: &str) -> Result<Machine, Problem> {
+        let format = self.format.ok_or(Problem::Missing { what: "schema" })?;
+        let basis = self.basis.ok_or(Problem::Missing { what: "basis" })?;
+        let policy = self.policy.map(|view| view.cpu);
+        let drafts = if format == Format::Policy { policy.into_iter().collect() } else { self.cpus };
+        let cpus: Vec<Cpu> = drafts.into_iter().map(|draft| draft.into_cpu(basis)).collect::<Result<_, _>>()?;
+        if cpus.iter().all(|cpu| cpu.policy.cpuid.entries().is_empty() && cpu.msrs.is_empty()) {
+            return Err(Problem::NoCpu);
+        }
+        Ok(Machine {
+            name: self.name.unwrap_or_else(|| name.to_owned()),
+            format,
+            provenance: self.provenance,
+            basis,
+            cpus,
+            kvm: self.kvm.map(|kvm| kvm.into_view().map(Box::new)).transpose()?,
+        })
+    }
+}
+
+impl Object for Document {
+    const KEYS: &'static [&'static str] = &["schema", "name", "basis", "provenance", "cpus", "kvm", "leaves", "msrs", "unrecorded"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        match key {
+            "schema" => self.format = Some(json::text(value, at, "a string", json::schema)?),
+            "name" => self.name = Some(json::string(value, at)?),
+            "basis" => self.basis = Some(basis(value, at)?),
+            "provenance" => json::object(value, at, &mut self.provenance)?,
+            "cpus" => {
+                let limit = self.cpus_left;
+                let mut list = Cpus { cpus: &mut self.cpus, limit };
+                json::list(value, at, ("CPUs", MAX_CPUS), &mut list)?;
+            }
+            "kvm" => json::object(value, at, &mut **self.kvm.get_or_insert_default())?,
+            _ => self.policy.get_or_insert_default().member(key, value, at)?,
+        }
+        Ok(())
+    }
+}
+
+fn basis<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<Basis, D::Error> {
+    const EXPECTED: &str = "raw, derived or recorded";
+    json::text(value, at, EXPECTED, |text| Basis::from_name(text).ok_or_else(|| Problem::expected(EXPECTED, text.as_bytes())))
+}
+
+impl Object for Provenance {
+    const KEYS: &'static [&'static str] = &["tool", "kernel", "microcode", "source"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        let slot = match key {
+            "tool" => &mut self.tool,
+            "kernel" => &mut self.kernel,
+            "microcode" => &mut self.microcode,
+            _ => &mut self.source,
+        };
+        *slot = Some(json::string(value, at)?);
+        Ok(())
+    }
+}
+
+struct Cpus<'a> {
+    cpus: &'a mut Vec<Draft>,
+    limit: usize,
+}
+
+impl List for Cpus<'_> {
+    fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
+        if self.cpus.len() >= self.limit {
+            return Err(at.refuse(Problem::TooMany { what: "CPUs", limit: MAX_CPUS }));
+        }
+        let mut view = View { is_number_wanted: true, ..View::default() };
+        json::object(value, at, &mut view)?;
+        self.cpus.push(view.cpu);
+        Ok(())
+    }
+}
+
+/// A CPU, a policy, or a table of KVM.
+#[derive(Default)]
+struct View {
+    cpu: Draft,
+    /// Whether the CPU's number has still to come.
+    is_number_wanted: bool,
+    basis: Basis,
+}
+
+impl Object for View {
+    const KEYS: &'static [&'static str] = &["cpu", "core_type", "basis", "leaves", "msrs", "unrecorded"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        let cpu = &mut self.cpu;
+        match key {
+            "cpu" => {
+                cpu.number = json::number(value)?;
+                self.is_number_wanted = false;
+            }
+            "core_type" => cpu.core_type = Some(core_type(value, at)?),
+            "basis" => self.basis = basis(value, at)?,
+            "leaves" => json::list(value, at, ("leaves in one CPU", MAX_LEAVES), &mut Leaves(cpu))?,
+            "msrs" => json::list(value, at, ("MSRs in one CPU", MAX_MSRS), &mut Msrs(cpu))?,
+            _ => {
+                let limit = ("unrecorded places", UnrecordedList::CAPACITY);
+                json::list(value, at, limit, &mut Places(&mut cpu.unrecorded))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        if self.is_number_wanted { Err(Problem::Missing { what: "cpu" }) } else { Ok(()) }
+    }
+}
+
+fn core_type<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<CoreType, D::Error> {
+    const EXPECTED: &str = "performance, efficiency or low-power";
+    json::text(value, at, EXPECTED, |text| CoreType::from_name(text).ok_or_else(|| Problem::expected(EXPECTED, text.as_bytes())))
+}
+
+#[derive(Default)]
+struct KvmDraft {
+    supported: View,
+    emulated: Option<View>,
+}
+
+impl KvmDraft {
+    fn into_view(self) -> Result<KvmView, Problem> {
+        let emulated: Option<CpuidTable> = self.emulated.map(|view| view.cpu.leaves);
+        let View { cpu, basis, .. } = self.supported;
+        let msrs: Vec<_> = cpu.msrs().collect();
+        let mut supported: Policy = cpu.into_cpu(basis)?.policy;
+        for msr in msrs {
+            supported.msrs.insert(msr.index, msr.value).map_err(too_many_feature_msrs)?;
+        }
+        Ok(KvmView { supported, emulated })
+    }
+}
+
+impl Object for KvmDraft {
+    const KEYS: &'static [&'static str] = &["supported", "emulated"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        match key {
+            "supported" => {
+                self.supported.basis = Basis::Recorded;
+                json::object(value, at, &mut self.supported)
+            }
+            _ => json::object(value, at, self.emulated.get_or_insert_default()),
+        }
+    }
+}
+
+struct Leaves<'a>(&'a mut Draft);
+
+impl List for Leaves<'_> {
+    fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
+        json::object(value, at, &mut Leaf { cpu: self.0, numbers: [None; 6] })
+    }
+}
+
+struct Leaf<'a> {
+    cpu: &'a mut Draft,
+    /// The members in the order of the keys.
+    numbers: [Option<u32>; 6],
+}
+
+impl Object for Leaf<'_> {
+    const KEYS: &'static [&'static str] = &["leaf", "subleaf", "eax", "ebx", "ecx", "edx"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        let [leaf, subleaf, eax, ebx, ecx, edx] = &mut self.numbers;
+        let slot = match key {
+            "eax" => eax,
+            "ebx" => ebx,
+            "ecx" => ecx,
+            "edx" => edx,
+            "leaf" => leaf,
+            _ => subleaf,
+        };
+        *slot = Some(json::hex32(value, at)?);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        if let Some((what, _)) = Self::KEYS.iter().zip(self.numbers).find(|(_, value)| value.is_none()) {
+            return Err(Problem::Missing { what });
+        }
+        let [leaf, subleaf, eax, ebx, ecx, edx] = self.numbers.map(Option::unwrap_or_default);
+        self.cpu.leaf(leaf, subleaf, Registers { eax, ebx, ecx, edx })
+    }
+}
+
+struct Msrs<'a>(&'a mut Draft);
+
+impl List for Msrs<'_> {
+    fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
+        json::object(value, at, &mut Msr { cpu: self.0, index: None, value: None })
+    }
+}
+
+struct Msr<'a> {
+    cpu: &'a mut Draft,
+    index: Option<u32>,
+    value: Option<u64>,
+}
+
+impl Object for Msr<'_> {
+    const KEYS: &'static [&'static str] = &["index", "value"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        match key {
+            "index" => self.index = Some(json::hex32(value, at)?),
+            _ => self.value = Some(json::hex64(value, at)?),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        let index = self.index.ok_or(Problem::Missing { what: "index" })?;
+        let value = self.value.ok_or(Problem::Missing { what: "value" })?;
+        self.cpu.msr(index, Some(value))
+    }
+}
+
+struct Places<'a>(&'a mut UnrecordedList);
+
+impl List for Places<'_> {
+    fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
+        json::object(value, at, &mut Place { list: self.0, leaf: None, subleaf: 0, msr: None })
+    }
+}
+
+struct Place<'a> {
+    list: &'a mut UnrecordedList,
+    leaf: Option<u32>,
+    subleaf: u32,
+    msr: Option<u32>,
+}
+
+impl Object for Place<'_> {
+    const KEYS: &'static [&'static str] = &["leaf", "subleaf", "msr"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        let value = json::hex32(value, at)?;
+        match key {
+            "leaf" => self.leaf = Some(value),
+            "subleaf" => self.subleaf = value,
+            _ => self.msr = Some(value),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        let place = match (self.leaf, self.msr) {
+            (Some(leaf), None) => Unrecorded::Cpuid { leaf, subleaf: self.subleaf },
+            (None, Some(index)) => Unrecorded::Msr { index },
+            _ => return Err(Problem::Missing { what: "either leaf or msr" }),
+        };
+        let inserted = self.list.insert(place);
+        inserted.map_err(|full| Problem::TooMany { what: "unrecorded places", limit: full.capacity })
+    }
+}

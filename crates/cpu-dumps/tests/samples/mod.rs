@@ -1,0 +1,142 @@
+//! One small invented dump per format, all of the same CPU, for tests that treat all formats alike.
+
+// Each test file uses its own part of this module.
+#![allow(dead_code)]
+
+use cpu_dumps::Format;
+
+/// All formats; an MSR 10AH where the format has room for MSRs.
+pub(crate) const SAMPLES: [(Format, &str); 7] = [
+    (Format::Aida, AIDA),
+    (Format::LibcpuidRaw, LIBCPUID_RAW),
+    (Format::LibvirtCpudata, LIBVIRT),
+    (Format::CpuidR, CPUID_R),
+    (Format::FirecrackerFingerprint, FIRECRACKER),
+    (Format::Dump, DUMP),
+    (Format::Policy, POLICY),
+];
+
+pub(crate) const AIDA: &str = "\
+------[ Logical CPU #0 ]------
+
+CPUID 00000000: 00000007-756E6547-6C65746E-49656E69 [GenuineIntel]
+CPUID 00000001: 000506E3-00100800-7FFAFBBF-BFEBFBFF
+CPUID 00000007: 00000001-029C6FBF-00000000-BC000400 [SL 00]
+CPUID 00000007: 00000010-00000000-00000000-00000000 [SL 01]
+CPUID 80000000: 80000008-00000000-00000000-00000000
+
+------[ MSR Registers ]------
+
+MSR 0000010A: 0000-0000-0000-002B [comment]
+";
+
+pub(crate) const LIBCPUID_RAW: &str = "\
+version=0.6.5
+
+_________________ Logical CPU #0 _________________
+basic_cpuid[0]=00000007 756e6547 6c65746e 49656e69
+basic_cpuid[1]=000506e3 00100800 7ffafbbf bfebfbff
+basic_cpuid[7]=00000001 029c6fbf 00000000 bc000400
+basic_cpuid[8]=00000001 029c6fbf 00000000 bc000400
+ext_cpuid[0]=80000008 00000000 00000000 00000000
+";
+
+pub(crate) const LIBVIRT: &str = "\
+<!-- invented -->
+<cpudata arch='x86'>
+  <cpuid eax_in='0x00000000' ecx_in='0x00' eax='0x00000007' ebx='0x756e6547' ecx='0x6c65746e' edx='0x49656e69'/>
+  <cpuid eax_in='0x00000001' ecx_in='0x00' eax='0x000506e3' ebx='0x00100800' ecx='0x7ffafbbf' edx='0xbfebfbff'/>
+  <cpuid eax_in='0x00000007' ecx_in='0x01' eax='0x00000010' ebx='0x00000000' ecx='0x00000000' edx='0x00000000'/>
+  <msr index='0x10a' edx='0x00000000' eax='0x0000002b'/>
+</cpudata>
+";
+
+pub(crate) const CPUID_R: &str = "\
+CPU 0:
+   0x00000000 0x00: eax=0x00000007 ebx=0x756e6547 ecx=0x6c65746e edx=0x49656e69
+   0x00000001 0x00: eax=0x000506e3 ebx=0x00100800 ecx=0x7ffafbbf edx=0xbfebfbff
+   0x00000007 0x01: eax=0x00000010 ebx=0x00000000 ecx=0x00000000 edx=0x00000000
+";
+
+pub(crate) const FIRECRACKER: &str = r#"{
+  "firecracker_version": "1.0.0",
+  "kernel_version": "6.1",
+  "microcode_version": "0x1",
+  "guest_cpu_config": {
+    "kvm_capabilities": [],
+    "cpuid_modifiers": [
+      {
+        "leaf": "0x0", "subleaf": "0x0", "flags": 0,
+        "modifiers": [
+          {"register": "eax", "bitmap": "0b00000000000000000000000000000111"},
+          {"register": "ebx", "bitmap": "0b01110101011011100110010101000111"},
+          {"register": "ecx", "bitmap": "0b01101100011001010111010001101110"},
+          {"register": "edx", "bitmap": "0b01001001011001010110111001101001"}
+        ]
+      }
+    ],
+    "msr_modifiers": [
+      {"addr": "0x10a", "bitmap": "0b0000000000000000000000000000000000000000000000000000000000101011"}
+    ]
+  }
+}
+"#;
+
+pub(crate) const DUMP: &str = r#"{
+  "schema": "vcpu.dump/1",
+  "name": "invented",
+  "basis": "raw",
+  "provenance": {
+    "tool": "by hand",
+    "source": "tests"
+  },
+  "cpus": [
+    {
+      "cpu": 0,
+      "core_type": "performance",
+      "leaves": [
+        {"leaf": "0x00000000", "subleaf": "0x00", "eax": "0x00000007", "ebx": "0x756e6547", "ecx": "0x6c65746e", "edx": "0x49656e69"},
+        {"leaf": "0x00000007", "subleaf": "0x01", "eax": "0x00000010", "ebx": "0x00000000", "ecx": "0x00000000", "edx": "0x00000000"}
+      ],
+      "msrs": [
+        {"index": "0x0000010a", "value": "0x000000000000002b"}
+      ],
+      "unrecorded": [
+        {"leaf": "0x0000000d", "subleaf": "0x01"},
+        {"msr": "0x00000345"}
+      ]
+    }
+  ],
+  "kvm": {
+    "supported": {
+      "basis": "recorded",
+      "leaves": [
+        {"leaf": "0x00000000", "subleaf": "0x00", "eax": "0x00000007", "ebx": "0x756e6547", "ecx": "0x6c65746e", "edx": "0x49656e69"}
+      ],
+      "msrs": [
+        {"index": "0x0000010a", "value": "0x000000000000000b"},
+        {"index": "0xc0010015", "value": "0x0000000000000001"}
+      ],
+      "unrecorded": []
+    },
+    "emulated": {
+      "leaves": [
+        {"leaf": "0x00000001", "subleaf": "0x00", "eax": "0x00000000", "ebx": "0x00000000", "ecx": "0x00400000", "edx": "0x00000000"}
+      ]
+    }
+  }
+}
+"#;
+
+pub(crate) const POLICY: &str = r#"{
+  "schema": "vcpu.policy/1",
+  "basis": "derived",
+  "hosts": {"count": 2, "names": ["a", "b"]},
+  "leaves": [
+    {"leaf": "0x00000000", "subleaf": "0x00", "eax": "0x00000007", "ebx": "0x756e6547", "ecx": "0x6c65746e", "edx": "0x49656e69"}
+  ],
+  "msrs": [{"index": "0x0000010a", "value": "0x0000000000000009"}],
+  "features": [],
+  "decisions": [{"feature": "FPU", "outcome": "granted"}]
+}
+"#;
