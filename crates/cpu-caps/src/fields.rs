@@ -1,6 +1,6 @@
 //! Fields: conflicts on what survives, then values.
 
-use cpuid_db::{Feature, FieldAt, FieldPlace, FieldRow, Merge, OnConflict};
+use cpuid_db::{Feature, FieldAt, FieldPlace, FieldRow, Merge, OnConflict, Register};
 
 use crate::decision::field_slots;
 use crate::finish::Work;
@@ -142,14 +142,14 @@ fn chosen<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<W>
     let FieldPlace::Cpuid { leaf, register, .. } = row.place else { return facts.min };
     match leaf {
         0 => u64::from(work.identity.vendor.leaf_0(0).get(register)),
-        1 => row.get(u64::from(work.identity.signature.0)),
+        1 if register == Register::Eax => row.get(u64::from(work.identity.signature.0)),
         0x8000_0002..=0x8000_0004 => row.get(u64::from(brand_word(&work.identity.brand, leaf, register))),
         _ => facts.min,
     }
 }
 
 /// Four characters of the processor name.
-pub(crate) fn brand_word(brand: &[u8; 48], leaf: u32, register: cpuid_db::Register) -> u32 {
+pub(crate) fn brand_word(brand: &[u8; 48], leaf: u32, register: Register) -> u32 {
     let at = (leaf.wrapping_sub(0x8000_0002) as usize).saturating_mul(16) + 4 * register as usize;
     let bytes = brand.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
     u32::from_le_bytes(bytes.unwrap_or_default())

@@ -41,7 +41,10 @@ impl View {
 
     /// Reads a policy as it stands: raw CPUID, or a hypervisor's recorded answer.
     pub fn of(policy: &Policy) -> Self {
-        let features = without_absent_msrs(policy.features());
+        let mut features = without_absent_msrs(policy.features());
+        if features.contains(Feature::LM) && !policy.vendor().is_amd_compatible() {
+            features = features.union(&FeatureSet::ONLY_IN_64BIT_MODE);
+        }
         let unknown = unknown_features(policy, &features);
         let mut view = Self { features, unknown, fields: [FieldValue::Absent; FIELD_SLOTS] };
         for field in Field::all() {

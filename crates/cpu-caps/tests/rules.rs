@@ -214,6 +214,28 @@ fn clflush_size_must_agree() {
 }
 
 #[test]
+fn an_equal_field_keeps_its_value_whatever_the_identity() {
+    let old = common::cpu("GenuineIntel", 0x3_06f2, &plus(&["CLFSH"]));
+    let new = common::cpu("GenuineIntel", 0x5_0654, &plus(&["CLFSH"]));
+    let result = baseline(&[&old, &new], Ceiling::Kvm).unwrap();
+    assert_eq!(value(&result, Field::CLFLUSH_SIZE), 8);
+    assert_eq!(result.policy.cpuid.get_or_zero(1, 0).ebx, 0x0800);
+}
+
+/// SDM vol. 2A, CPUID: 80000001H.EDX[11] reads 0 outside 64-bit mode on Intel CPUs, so a 32-bit dump tool does not see SYSCALL.
+#[test]
+fn a_dump_by_a_32_bit_program_does_not_cost_syscall() {
+    let native: Vec<&str> = LONG_MODE.to_vec();
+    let narrow: Vec<&str> = LONG_MODE.iter().copied().filter(|name| *name != "SYSCALL").collect();
+    let result = baseline(&[&intel(&native), &intel(&narrow)], Ceiling::Kvm).unwrap();
+    assert!(has(&result, "SYSCALL"));
+    let result = baseline(&[&amd(&native), &amd(&narrow)], Ceiling::Kvm).unwrap();
+    assert!(!has(&result, "SYSCALL"), "AMD CPUs report it in every mode");
+    let no_long_mode: Vec<&str> = narrow.iter().copied().filter(|name| *name != "LM").collect();
+    assert!(!has(&baseline(&[&intel(&no_long_mode)], Ceiling::Kvm).unwrap(), "SYSCALL"));
+}
+
+#[test]
 fn identity_is_a_declared_choice() {
     let old = common::cpu("GenuineIntel", 0x3_06f2, &LONG_MODE);
     let new = common::cpu("GenuineIntel", 0x5_0654, &LONG_MODE);

@@ -106,6 +106,8 @@ pub(crate) struct RawRow {
     #[serde(default)]
     pub(crate) kvm_from: Vec<String>,
     #[serde(default)]
+    pub(crate) only_in_64bit_mode: bool,
+    #[serde(default)]
     pub(crate) intercepted: bool,
     pub(crate) emulated: Option<Emulated>,
     pub(crate) cite: Words,

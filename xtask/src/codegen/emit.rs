@@ -215,13 +215,18 @@ fn feature_row(model: &Model, row: &Row) -> String {
 pub(crate) fn features(model: &Model) -> String {
     let (_, spots) = word_table(model);
     let mut text = String::from(
-        "//! Features: constants and rows.\n//@BANNER\nuse crate::{Context, Edge, EdgeKind, Emulation, Feature, FeatureRow, Gate, Kvm, KvmInputs, KvmModules, Merge, Vendors};\n\nimpl Feature {\n",
+        "//! Features: constants and rows.\n//@BANNER\nuse crate::{Context, Edge, EdgeKind, Emulation, Feature, FeatureRow, FeatureSet, Gate, Kvm, KvmInputs, KvmModules, Merge, Vendors};\n\nimpl Feature {\n",
     );
     let _ = writeln!(text, "    /// How many features the database names.\n    pub const COUNT: usize = {};\n", model.features.len());
     for (row, (word, bit)) in model.features.iter().zip(&spots) {
         text.push_str(&super::docs::rustdoc(model, row));
         let _ = writeln!(text, "    pub const {}: Self = Self::at({word}, {bit});", constant(&row.name));
     }
+    text.push_str("}\n\nimpl FeatureSet {\n");
+    text.push_str("    /// What a 32-bit program does not see on CPUs that are not AMD-compatible, although LM says that it is there.\n");
+    let hidden = model.features.iter().filter(|row| row.raw.only_in_64bit_mode);
+    let hidden: String = hidden.map(|row| format!(".with({})", feature(&row.name))).collect();
+    let _ = writeln!(text, "    pub const ONLY_IN_64BIT_MODE: Self = Self::EMPTY{hidden};");
     text.push_str("}\n\npub(crate) static FEATURES: [FeatureRow; Feature::COUNT] = [\n");
     for row in &model.features {
         let _ = writeln!(text, "    {}, // {}", feature_row(model, row), row.name);
