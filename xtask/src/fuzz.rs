@@ -1,3 +1,193 @@
-//! Placeholder while the workspace grows.
-use std::path::Path;
-pub(crate) fn run(_root: &Path, _rest: &[&str]) -> Result<(), String> { Ok(()) }
+//! `cargo xtask fuzz [--seconds N] [TARGET]`: runs the targets of `fuzz/` under libFuzzer, one after the other, and prints what it did.
+//!
+//! The growing corpus is kept in the build directory; seeds and regressions of the repository are read, never written.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use crate::cargo;
+
+const USAGE: &str = "usage: cargo xtask fuzz [--seconds N] [TARGET...]";
+
+/// What to run, and for how long.
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    seconds: u32,
+    targets: Vec<String>,
+}
+
+/// What libFuzzer says at the end of a run.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    executions: u64,
+    coverage: u64,
+    /// New artifacts: inputs that crash, hang or eat memory.
+    crashes: Vec<String>,
+    finished: bool,
+}
+
+/// Runs the targets and fails if any input breaks a promise.
+pub(crate) fn run(root: &Path, args: &[&str]) -> Result<(), String> {
+    let options = parse(args, &targets(root)?)?;
+    check_installed()?;
+    println!("{:<16} {:>12} {:>10} {:>8}", "target", "executions", "coverage", "crashes");
+    let mut problems = Vec::new();
+    for target in &options.targets {
+        let outcome = fuzz(root, target, options.seconds)?;
+        let Outcome { executions, coverage, crashes, finished } = &outcome;
+        println!("{target:<16} {executions:>12} {coverage:>10} {:>8}", crashes.len());
+        if !finished || !crashes.is_empty() {
+            problems.push(advice(root, target, crashes));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
+fn advice(root: &Path, target: &str, crashes: &[String]) -> String {
+    let log = log_path(root, target);
+    let mut text = format!("{target}: stopped early, see {}", log.display());
+    for crash in crashes {
+        text += &format!(
+            "\n  {crash}\n  replay:   cargo run -p vcpu-fuzz --bin {target} {crash}\
+             \n  minimise: RUSTC_BOOTSTRAP=1 cargo fuzz tmin --fuzz-dir fuzz --sanitizer none {target} {crash}\
+             \n  keep:     the minimised file in fuzz/regressions/{target}/"
+        );
+    }
+    text
+}
+
+/// The targets are the files of `fuzz/fuzz_targets`.
+fn targets(root: &Path) -> Result<Vec<String>, String> {
+    let folder = root.join("fuzz/fuzz_targets");
+    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut names: Vec<String> = entries.flatten().filter_map(|entry| stem(entry.path())).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn parse(args: &[&str], known: &[String]) -> Result<Options, String> {
+    let mut options = Options { seconds: 60, targets: Vec::new() };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if *arg == "--seconds" {
+            let seconds = args.next().and_then(|seconds| seconds.parse().ok());
+            options.seconds = seconds.ok_or_else(|| format!("--seconds needs a number; {USAGE}"))?;
+        } else if known.iter().any(|target| target == arg) {
+            options.targets.push((*arg).to_owned());
+        } else {
+            return Err(format!("no target `{arg}`; known are {}; {USAGE}", known.join(", ")));
+        }
+    }
+    if options.targets.is_empty() {
+        options.targets = known.to_vec();
+    }
+    Ok(options)
+}
+
+fn check_installed() -> Result<(), String> {
+    let version = cargo::command().args(["fuzz", "--version"]).output();
+    match version {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err("cargo-fuzz is missing; install it with `cargo install cargo-fuzz`".to_owned()),
+    }
+}
+
+fn log_path(root: &Path, target: &str) -> PathBuf {
+    cargo::target_dir(root).join("fuzz-logs").join(format!("{target}.log"))
+}
+
+/// Builds and runs one target. All of its output goes to a log.
+fn fuzz(root: &Path, target: &str, seconds: u32) -> Result<Outcome, String> {
+    let corpus = cargo::target_dir(root).join("fuzz-corpus").join(target);
+    let log = log_path(root, target);
+    for folder in [Some(corpus.as_path()), log.parent()].into_iter().flatten() {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let started = SystemTime::now();
+    let mut child = command(root, target, &corpus, seconds)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cargo fuzz: {error}"))?;
+    let mut text = String::new();
+    let mut outcome = Outcome::default();
+    for line in child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
+        note(&line, &mut outcome);
+        text += &line;
+        text.push('\n');
+    }
+    let status = child.wait().map_err(|error| format!("cargo fuzz: {error}"))?;
+    fs::write(&log, text).map_err(|error| format!("{}: {error}", log.display()))?;
+    outcome.finished = status.success();
+    outcome.crashes = artifacts(root, target, started);
+    Ok(outcome)
+}
+
+fn command(root: &Path, target: &str, corpus: &Path, seconds: u32) -> Command {
+    let mut command = cargo::command();
+    // The code under test forbids `unsafe`: no memory sanitizer is needed, which doubles the speed.
+    command.current_dir(root).args(["fuzz", "run", "--fuzz-dir", "fuzz", "--sanitizer", "none", target]).arg(corpus);
+    for folder in ["seeds", "regressions"].map(|kind| format!("fuzz/{kind}/{target}")) {
+        if root.join(&folder).is_dir() {
+            command.arg(folder);
+        }
+    }
+    command.arg("--").args(["-print_final_stats=1", "-timeout=10"]).arg(format!("-max_total_time={seconds}"));
+    // The instrumentation is behind an unstable flag. Link-time optimisation costs minutes and finds nothing.
+    command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
+    command
+}
+
+/// Takes the numbers out of a line of libFuzzer.
+fn note(line: &str, outcome: &mut Outcome) {
+    let number = |text: &str| text.split_whitespace().next().and_then(|word| word.parse().ok());
+    if let Some(count) = line.strip_prefix("stat::number_of_executed_units:").and_then(number) {
+        outcome.executions = count;
+    } else if let Some(coverage) = line.split_once(" cov: ").and_then(|(_, rest)| number(rest)) {
+        outcome.coverage = coverage;
+    }
+}
+
+/// The artifacts that this run wrote.
+fn artifacts(root: &Path, target: &str, since: SystemTime) -> Vec<String> {
+    let folder = format!("fuzz/artifacts/{target}");
+    let entries = fs::read_dir(root.join(&folder)).into_iter().flatten().flatten();
+    let is_new = |entry: &fs::DirEntry| entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| time >= since);
+    let mut names: Vec<String> =
+        entries.filter(is_new).map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_name_targets_and_time() {
+        let known = ["a".to_owned(), "b".to_owned()];
+        let options = |seconds, targets: &[&str]| Options { seconds, targets: targets.iter().map(|name| (*name).to_owned()).collect() };
+        assert_eq!(parse(&[], &known), Ok(options(60, &["a", "b"])));
+        assert_eq!(parse(&["--seconds", "5", "b"], &known), Ok(options(5, &["b"])));
+        for wrong in [&["c"][..], &["--seconds"], &["--seconds", "long"], &["--fast"]] {
+            assert!(parse(wrong, &known).is_err_and(|message| message.contains(USAGE)), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_from_what_libfuzzer_prints() {
+        let mut outcome = Outcome::default();
+        let lines = [
+            "INFO: Running with entropic power schedule",
+            "#2585\tNEW    cov: 458 ft: 1144 corp: 173/1943b lim: 22 exec/s: 258",
+            "#2600\tDONE   cov: 460 ft: 1144 corp: 173/1943b lim: 22 exec/s: 236 rss: 38Mb",
+            "stat::number_of_executed_units: 2600",
+        ];
+        lines.into_iter().for_each(|line| note(line, &mut outcome));
+        assert_eq!((outcome.executions, outcome.coverage), (2600, 460));
+    }
+}

@@ -1,5 +1,6 @@
 //! The project's own tasks: `cargo xtask help` lists them.
 
+mod cargo;
 mod ci;
 mod codegen;
 mod fuzz;
@@ -15,7 +16,7 @@ cargo xtask TASK
   codegen [--check|--summary]   regenerate the tables from crates/cpuid-db/data
   tidy                          the house rules that a machine can check
   ci                            everything that must hold: fmt, clippy, codegen, tidy, tests, docs, no_std probe, fuzz stubs
-  fuzz [--seconds N] [TARGET]   run the fuzz targets (needs cargo-fuzz) and report executions
+  fuzz [--seconds N] [TARGET..] run the fuzz targets (needs cargo-fuzz) and report executions
 ";
 
 fn main() -> ExitCode {

@@ -4,7 +4,7 @@
 //! KVM itself looks at (module options, vendor module) are named. What depends on the kernel's own knowledge of the CPU
 //! is left as raw CPUID says, but for the two cases in `synthesized`.
 
-use cpuid_db::{Feature, FeatureSet, Field, FieldAt, FieldKvm, FieldRow, Kvm, KvmInputs, KvmModules, Location, Policy, Vendor};
+use cpuid_db::{Feature, FeatureSet, Field, FieldAt, FieldKvm, FieldRow, Kvm, KvmInputs, KvmModules, Location, Policy, Vendor, Vendors};
 
 use crate::view::{FieldValue, View};
 
@@ -86,6 +86,7 @@ impl Host<'_> {
         let crossed = !row.kvm_from.is_empty() && row.kvm_from.iter().all(|from| self.raw.features.contains(*from));
         match row.kvm {
             Kvm::Never | Kvm::Runtime => NO,
+            Kvm::Fixed if !self.defines(row.vendors) => NO,
             Kvm::Emulated | Kvm::Fixed => {
                 if self.reaches(feature) {
                     YES
@@ -98,6 +99,11 @@ impl Host<'_> {
             Kvm::Aliased if !self.vendor.is_amd_compatible() => NO,
             _ => self.raw_bit(feature),
         }
+    }
+
+    /// Constants of leaves that one vendor's CPUs have are reported on those only.
+    fn defines(&self, vendors: Vendors) -> bool {
+        vendors.is_empty() || vendors.contains(self.vendor.set())
     }
 
     /// KVM's constants stand in every capability word, but a leaf beyond the CPU's maximum is not reported.
