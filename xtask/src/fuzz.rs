@@ -48,15 +48,14 @@ pub(crate) fn run(root: &Path, args: &[&str]) -> Result<(), String> {
 
 fn advice(root: &Path, target: &str, crashes: &[String]) -> String {
     let log = log_path(root, target);
-    let mut text = format!("{target}: stopped early, see {}", log.display());
+    let mut lines = vec![format!("{target}: stopped early, see {}", log.display())];
     for crash in crashes {
-        text += &format!(
-            "\n  {crash}\n  replay:   cargo run -p vcpu-fuzz --bin {target} {crash}\
-             \n  minimise: RUSTC_BOOTSTRAP=1 cargo fuzz tmin --fuzz-dir fuzz --sanitizer none {target} {crash}\
-             \n  keep:     the minimised file in fuzz/regressions/{target}/"
-        );
+        lines.push(format!("  {crash}"));
+        lines.push(format!("  replay:   cargo run -p vcpu-fuzz --bin {target} {crash}"));
+        lines.push(format!("  minimise: RUSTC_BOOTSTRAP=1 cargo fuzz tmin --fuzz-dir fuzz --sanitizer none {target} {crash}"));
+        lines.push(format!("  keep:     the minimised file in fuzz/regressions/{target}/"));
     }
-    text
+    lines.join("\n")
 }
 
 /// The targets are the files of `fuzz/fuzz_targets`.
@@ -157,8 +156,7 @@ fn artifacts(root: &Path, target: &str, since: SystemTime) -> Vec<String> {
     let folder = format!("fuzz/artifacts/{target}");
     let entries = fs::read_dir(root.join(&folder)).into_iter().flatten().flatten();
     let is_new = |entry: &fs::DirEntry| entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| time >= since);
-    let mut names: Vec<String> =
-        entries.filter(is_new).map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect();
+    let mut names: Vec<String> = entries.filter(is_new).map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect();
     names.sort();
     names
 }
@@ -187,7 +185,9 @@ mod tests {
             "#2600\tDONE   cov: 460 ft: 1144 corp: 173/1943b lim: 22 exec/s: 236 rss: 38Mb",
             "stat::number_of_executed_units: 2600",
         ];
-        lines.into_iter().for_each(|line| note(line, &mut outcome));
+        for line in lines {
+            note(line, &mut outcome);
+        }
         assert_eq!((outcome.executions, outcome.coverage), (2600, 460));
     }
 }

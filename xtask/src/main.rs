@@ -4,6 +4,7 @@ mod cargo;
 mod ci;
 mod codegen;
 mod fuzz;
+mod probe;
 mod report;
 mod tidy;
 
@@ -16,6 +17,7 @@ cargo xtask TASK
   codegen [--check|--summary]   regenerate the tables from crates/cpuid-db/data
   tidy                          the house rules that a machine can check
   ci                            everything that must hold: fmt, clippy, codegen, tidy, tests, docs, no_std probe, fuzz stubs
+  probe                         links the core crates without std and allocator, and runs the program
   fuzz [--seconds N] [TARGET..] run the fuzz targets (needs cargo-fuzz) and report executions
 ";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["codegen", rest @ ..] => codegen::run(&root(), rest),
         ["tidy"] => tidy::run(&root()),
         ["ci"] => ci::run(&root()),
+        ["probe"] => probe::run(&root()),
         ["fuzz", rest @ ..] => fuzz::run(&root(), rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

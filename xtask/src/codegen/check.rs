@@ -7,17 +7,24 @@ use super::model::{ANY_SUBLEAF, Model, REGISTERS, Row, Span, parse_span};
 use crate::report::Problems;
 
 const FEATURE_RULES: [&str; 7] = ["and", "or", "fixed", "live", "local", "derived", "context"];
-const FIELD_RULES: [&str; 10] =
-    ["and", "or", "min", "max", "equal", "equal-or-zero", "fixed", "live", "local", "derived"];
-const KVM_KINDS: [&str; 11] = [
-    "native", "x86_64", "scattered", "passthrough", "synthesized", "emulated", "aliased", "vendor", "runtime", "fixed", "never",
-];
+const FIELD_RULES: [&str; 10] = ["and", "or", "min", "max", "equal", "equal-or-zero", "fixed", "live", "local", "derived"];
+const KVM_KINDS: [&str; 11] =
+    ["native", "x86_64", "scattered", "passthrough", "synthesized", "emulated", "aliased", "vendor", "runtime", "fixed", "never"];
 const INPUTS: [&str; 9] = ["tdp", "nested", "pmu", "pebs", "pt", "sgx", "cet", "sev", "xfd"];
 const VENDORS: [&str; 6] = ["intel", "amd", "hygon", "zhaoxin", "centaur", "transmeta"];
 const CONTEXTS: [&str; 6] = ["rsba", "rrsba", "rtm", "rtm-always-abort", "invariant-tsc", "pebs-group"];
 const DERIVATIONS: [&str; 11] = [
-    "max-basic-leaf", "max-extended-leaf", "max-centaur-leaf", "max-hypervisor-leaf", "max-subleaf", "xsave-size",
-    "vendor-copy", "signature-copy", "vmx-default1", "vmx-cr0-fixed1", "vmx-cr4-fixed1",
+    "max-basic-leaf",
+    "max-extended-leaf",
+    "max-centaur-leaf",
+    "max-hypervisor-leaf",
+    "max-subleaf",
+    "xsave-size",
+    "vendor-copy",
+    "signature-copy",
+    "vmx-default1",
+    "vmx-cr0-fixed1",
+    "vmx-cr4-fixed1",
 ];
 const PROJECTS: [&str; 6] = ["linux", "cpuinfo", "qemu", "libvirt", "xen", "kcpuid"];
 
@@ -97,10 +104,13 @@ fn words(row: &Row, complain: &mut impl FnMut(String, &str)) {
     }
 }
 
+/// Who claims bits: where, on which line, under which name.
+type Claim = (Span, usize, String);
+
 /// Every bit of every register of every mentioned subleaf is spoken for once.
 pub(crate) fn coverage(source: &Source, rows: &[Row], problems: &mut Problems) {
     let msr = source.raw.msr.is_some();
-    let mut claims: BTreeMap<(u32, u32), Vec<(Span, usize, String)>> = BTreeMap::new();
+    let mut claims: BTreeMap<(u32, u32), Vec<Claim>> = BTreeMap::new();
     for row in rows {
         claims.entry((row.span.first, row.span.last)).or_default().push((row.span, row.line, row.name.clone()));
     }
@@ -120,7 +130,7 @@ pub(crate) fn coverage(source: &Source, rows: &[Row], problems: &mut Problems) {
     }
 }
 
-fn cover(source: &Source, subleaves: (u32, u32), register: usize, list: &[(Span, usize, String)], problems: &mut Problems) {
+fn cover(source: &Source, subleaves: (u32, u32), register: usize, list: &[Claim], problems: &mut Problems) {
     let width: u8 = if source.raw.msr.is_some() { 64 } else { 32 };
     let place = match subleaves {
         _ if width == 64 => String::new(),
@@ -131,14 +141,24 @@ fn cover(source: &Source, subleaves: (u32, u32), register: usize, list: &[(Span,
     let (mut next, mut line) = (0, 1);
     for (span, here, name) in list.iter().filter(|(span, ..)| span.register == register) {
         if span.low > next {
-            problems.add(&source.name, *here, &format!("{place}[{}:{next}] is not accounted for", span.low - 1), "name it or list it in `reserved`");
+            problems.add(
+                &source.name,
+                *here,
+                &format!("{place}[{}:{next}] is not accounted for", span.low - 1),
+                "name it or list it in `reserved`",
+            );
         } else if span.low < next {
             problems.add(&source.name, *here, &format!("{name} overlaps the row below it in {place}"), "every bit belongs to one row");
         }
         (next, line) = (span.high + 1, *here);
     }
     if next < width {
-        problems.add(&source.name, line, &format!("{place}[{}:{next}] is not accounted for", width - 1), "name it or list it in `reserved`");
+        problems.add(
+            &source.name,
+            line,
+            &format!("{place}[{}:{next}] is not accounted for", width - 1),
+            "name it or list it in `reserved`",
+        );
     }
 }
 
@@ -156,7 +176,7 @@ pub(crate) fn references(model: &Model, handles: &HashSet<String>, problems: &mu
         let edges = row.requires.iter().flat_map(|edge| edge.feature.iter().chain(edge.any.iter().flatten()));
         let withheld = raw.on_conflict.iter().filter_map(|word| word.strip_prefix("withhold:"));
         let withheld = withheld.filter(|name| *name != "XSTATE_COMPONENT");
-        let emulated = row.emulated().flatten();
+        let emulated = row.emulated_with();
         let names = edges.chain(&raw.kvm_from).chain(&raw.alias_of).map(String::as_str).chain(withheld).chain(emulated);
         for name in names.filter(|name| !known(name)) {
             problems.add(file, row.line, &format!("{}: `{name}` is not a feature", row.name), "spell it as the row that defines it");
@@ -164,7 +184,12 @@ pub(crate) fn references(model: &Model, handles: &HashSet<String>, problems: &mu
         for cite in raw.cite.list() {
             let handle = cite.split(' ').next().unwrap_or("");
             if handle != "uncited" && !handles.contains(handle) {
-                problems.add(file, row.line, &format!("{}: citation `{handle}`", row.name), "add it to docs/manuals.toml or write `uncited`");
+                problems.add(
+                    file,
+                    row.line,
+                    &format!("{}: citation `{handle}`", row.name),
+                    "add it to docs/manuals.toml or write `uncited`",
+                );
             }
         }
     }
@@ -173,10 +198,14 @@ pub(crate) fn references(model: &Model, handles: &HashSet<String>, problems: &mu
 
 /// Architectural edges must not go in circles, except inside a bundle: features that need each other directly.
 fn cycles(model: &Model, problems: &mut Problems) {
-    let parents: Vec<Vec<usize>> = model.features.iter().map(|row| {
-        let hard = row.requires.iter().filter(|edge| edge.kind == "architectural");
-        hard.filter_map(|edge| edge.feature.as_deref().and_then(|name| model.feature(name))).collect()
-    }).collect();
+    let parents: Vec<Vec<usize>> = model
+        .features
+        .iter()
+        .map(|row| {
+            let hard = row.requires.iter().filter(|edge| edge.kind == "architectural");
+            hard.filter_map(|edge| edge.feature.as_deref().and_then(|name| model.feature(name))).collect()
+        })
+        .collect();
     let mutual = |a: usize, b: usize| parents[a].contains(&b) && parents[b].contains(&a);
     for start in 0..parents.len() {
         let mut seen = HashSet::new();
@@ -184,7 +213,12 @@ fn cycles(model: &Model, problems: &mut Problems) {
         while let Some(at) = stack.pop() {
             if at == start {
                 let row = &model.features[start];
-                problems.add(&model.unit(row).file, row.line, &format!("{} needs itself by way of others", row.name), "cut the circle, or make the members need each other directly");
+                problems.add(
+                    &model.unit(row).file,
+                    row.line,
+                    &format!("{} needs itself by way of others", row.name),
+                    "cut the circle, or make the members need each other directly",
+                );
                 break;
             }
             if seen.insert(at) {

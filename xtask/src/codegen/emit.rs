@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::data::parse_number;
+use super::data::{Emulated, parse_number};
 use super::model::{ANY_SUBLEAF, Model, REGISTERS, Row};
 
 /// `Eax` for 0.
@@ -127,16 +127,50 @@ pub(crate) fn gate(text: &str) -> Option<String> {
 
 /// CR4 bits by the manuals' names.
 const CR4: [(&str, u8); 28] = [
-    ("VME", 0), ("PVI", 1), ("TSD", 2), ("DE", 3), ("PSE", 4), ("PAE", 5), ("MCE", 6), ("PGE", 7), ("PCE", 8),
-    ("OSFXSR", 9), ("OSXMMEXCPT", 10), ("UMIP", 11), ("LA57", 12), ("VMXE", 13), ("SMXE", 14), ("FSGSBASE", 16),
-    ("PCIDE", 17), ("OSXSAVE", 18), ("KL", 19), ("SMEP", 20), ("SMAP", 21), ("PKE", 22), ("CET", 23), ("PKS", 24),
-    ("UINTR", 25), ("LASS", 27), ("LAM_SUP", 28), ("FRED", 32),
+    ("VME", 0),
+    ("PVI", 1),
+    ("TSD", 2),
+    ("DE", 3),
+    ("PSE", 4),
+    ("PAE", 5),
+    ("MCE", 6),
+    ("PGE", 7),
+    ("PCE", 8),
+    ("OSFXSR", 9),
+    ("OSXMMEXCPT", 10),
+    ("UMIP", 11),
+    ("LA57", 12),
+    ("VMXE", 13),
+    ("SMXE", 14),
+    ("FSGSBASE", 16),
+    ("PCIDE", 17),
+    ("OSXSAVE", 18),
+    ("KL", 19),
+    ("SMEP", 20),
+    ("SMAP", 21),
+    ("PKE", 22),
+    ("CET", 23),
+    ("PKS", 24),
+    ("UINTR", 25),
+    ("LASS", 27),
+    ("LAM_SUP", 28),
+    ("FRED", 32),
 ];
 
 /// EFER bits by the manuals' names.
 const EFER: [(&str, u8); 12] = [
-    ("SCE", 0), ("LME", 8), ("LMA", 10), ("NXE", 11), ("SVME", 12), ("LMSLE", 13), ("FFXSR", 14), ("TCE", 15),
-    ("MCOMMIT", 17), ("INTWB", 18), ("UAIE", 20), ("AIBRSE", 21),
+    ("SCE", 0),
+    ("LME", 8),
+    ("LMA", 10),
+    ("NXE", 11),
+    ("SVME", 12),
+    ("LMSLE", 13),
+    ("FFXSR", 14),
+    ("TCE", 15),
+    ("MCOMMIT", 17),
+    ("INTWB", 18),
+    ("UAIE", 20),
+    ("AIBRSE", 21),
 ];
 
 /// All prerequisites of a row, the file's own first; `(alternatives, kind)`.
@@ -176,10 +210,10 @@ fn feature_row(model: &Model, row: &Row) -> String {
     if !raw.kvm_from.is_empty() {
         put("kvm_from", feature_list(raw.kvm_from.iter().map(String::as_str)));
     }
-    match row.emulated() {
-        None => {}
-        Some(None) => put("emulation", "Emulation::Always".into()),
-        Some(Some(name)) => put("emulation", format!("Emulation::With({})", feature(name))),
+    match &raw.emulated {
+        None | Some(Emulated::Always(false)) => {}
+        Some(Emulated::Always(true)) => put("emulation", "Emulation::Always".into()),
+        Some(Emulated::With(name)) => put("emulation", format!("Emulation::With({})", feature(name))),
     }
     for (key, on) in [("innate", raw.innate), ("intercepted", raw.intercepted)] {
         if on {
@@ -225,8 +259,8 @@ pub(crate) fn features(model: &Model) -> String {
     text.push_str("}\n\nimpl FeatureSet {\n");
     text.push_str("    /// What a 32-bit program does not see on CPUs that are not AMD-compatible, although LM says that it is there.\n");
     let hidden = model.features.iter().filter(|row| row.raw.only_in_64bit_mode);
-    let hidden: String = hidden.map(|row| format!(".with({})", feature(&row.name))).collect();
-    let _ = writeln!(text, "    pub const ONLY_IN_64BIT_MODE: Self = Self::EMPTY{hidden};");
+    let hidden = hidden.fold("Self::EMPTY".to_owned(), |set, row| format!("{set}.with({})", feature(&row.name)));
+    let _ = writeln!(text, "    pub const ONLY_IN_64BIT_MODE: Self = {hidden};");
     text.push_str("}\n\npub(crate) static FEATURES: [FeatureRow; Feature::COUNT] = [\n");
     for row in &model.features {
         let _ = writeln!(text, "    {}, // {}", feature_row(model, row), row.name);
@@ -343,13 +377,18 @@ pub(crate) fn fields(model: &Model) -> String {
         let _ = writeln!(text, "    {}, // {}", field_row(model, row, slot), row.name);
     }
     text.push_str("];\n\n");
-    let _ = writeln!(text, "/// How many values one machine contributes to a pool: merged fields, each subleaf by itself.\npub const FIELD_SLOTS: usize = {next};");
+    let _ = writeln!(
+        text,
+        "/// How many values one machine contributes to a pool: merged fields, each subleaf by itself.\npub const FIELD_SLOTS: usize = {next};"
+    );
     text
 }
 
 /// `leaves.rs`.
 pub(crate) fn leaves(model: &Model) -> String {
-    let mut text = String::from("//! Leaves and feature MSRs as wholes.\n//@BANNER\nuse crate::{Feature, LeafRow};\n\npub(crate) static LEAVES: &[LeafRow] = &[\n");
+    let mut text = String::from(
+        "//! Leaves and feature MSRs as wholes.\n//@BANNER\nuse crate::{Feature, LeafRow};\n\npub(crate) static LEAVES: &[LeafRow] = &[\n",
+    );
     for unit in &model.units {
         let leaf = unit.leaf.map_or("None".into(), |leaf| format!("Some({leaf:#010x})"));
         let subleaves: Vec<String> = unit.subleaves.iter().map(|(first, last)| format!("({first}, {last:#x})")).collect();
@@ -385,7 +424,8 @@ pub(crate) fn control(model: &Model) -> String {
             }
         }
     }
-    let mut text = String::from("//! Control-register bits and what opens them.\n//@BANNER\nuse crate::Feature;\nuse crate::control::ControlBit;\n");
+    let mut text =
+        String::from("//! Control-register bits and what opens them.\n//@BANNER\nuse crate::Feature;\nuse crate::control::ControlBit;\n");
     for (name, bits) in tables {
         let _ = writeln!(text, "\npub(crate) static {name}: &[ControlBit] = &[");
         for (bit, any) in bits {

@@ -34,7 +34,9 @@ pub(crate) fn flags(model: &Model) -> String {
         if name != last {
             close(&mut text, &last);
             let (width, place) = match (unit.leaf, unit.msr) {
-                (Some(leaf), _) => ("u32", format!("CPUID.{leaf:X}.{:X}.{}", row.span.first, ["EAX", "EBX", "ECX", "EDX"][row.span.register])),
+                (Some(leaf), _) => {
+                    ("u32", format!("CPUID.{leaf:X}.{:X}.{}", row.span.first, ["EAX", "EBX", "ECX", "EDX"][row.span.register]))
+                }
                 (None, msr) => ("u64", format!("MSR {:X}H ({})", msr.unwrap_or(0), unit.name)),
             };
             let _ = write!(

@@ -134,8 +134,7 @@ fn unit_of(source: &Source, rows: &[Row], problems: &mut Problems) -> Unit {
     subleaves.extend(spots.map(|span| (span.first, span.last)));
     subleaves.sort_unstable();
     subleaves.dedup();
-    let mut requires: Vec<String> =
-        raw.requires.as_ref().map(Words::list).unwrap_or_default().into_iter().map(str::to_owned).collect();
+    let mut requires: Vec<String> = raw.requires.as_ref().map(Words::list).unwrap_or_default().into_iter().map(str::to_owned).collect();
     requires.extend(raw.present.clone().filter(|name| !name.is_empty()));
     Unit {
         file: source.name.clone(),
@@ -156,7 +155,12 @@ fn rows_of(source: &Source, unit: usize, problems: &mut Problems) -> Vec<Row> {
         let line = source.line(spanned.span().start);
         let raw = spanned.get_ref();
         let Some(span) = parse_span(&raw.at, source.raw.msr.is_some()) else {
-            problems.add(&source.name, line, &format!("`{}` is not a place", raw.at), "write `0.ebx[10]`, `*.eax[4:0]` or, for an MSR, `[5]`");
+            problems.add(
+                &source.name,
+                line,
+                &format!("`{}` is not a place", raw.at),
+                "write `0.ebx[10]`, `*.eax[4:0]` or, for an MSR, `[5]`",
+            );
             continue;
         };
         let (name, is_feature) = match (&raw.name, &raw.field) {
@@ -211,12 +215,11 @@ pub(crate) fn count<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, usize>
 }
 
 impl Row {
-    /// The features of which KVM's software emulation depends, if it emulates this one.
-    pub(crate) fn emulated(&self) -> Option<Option<&str>> {
+    /// The feature on which KVM's software emulation depends, if it depends on one.
+    pub(crate) fn emulated_with(&self) -> Option<&str> {
         match &self.raw.emulated {
-            None | Some(Emulated::Always(false)) => None,
-            Some(Emulated::Always(true)) => Some(None),
-            Some(Emulated::With(name)) => Some(Some(name)),
+            Some(Emulated::With(name)) => Some(name),
+            _ => None,
         }
     }
 }

@@ -32,7 +32,8 @@ fn entry(model: &Model, row: &Row) -> String {
 
 /// `text.rs`.
 pub(crate) fn text(model: &Model) -> String {
-    let mut text = String::from("//! Names, titles, reasons and sources.\n//@BANNER\nuse crate::{Feature, FeatureText, Field, Project};\n\n");
+    let mut text =
+        String::from("//! Names, titles, reasons and sources.\n//@BANNER\nuse crate::{Feature, FeatureText, Field, Project};\n\n");
     for (table, kind, rows) in [("FEATURE_TEXT", "Feature", &model.features), ("FIELD_TEXT", "Field", &model.fields)] {
         let _ = writeln!(text, "pub(crate) static {table}: [FeatureText; {kind}::COUNT] = [");
         for row in rows {

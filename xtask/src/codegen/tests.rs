@@ -44,7 +44,10 @@ fn each_fault_is_named_with_line_and_fix() {
         (with("vendors = [\"arm\"]"), "vendor `arm`; known: intel, amd"),
         (with("kvm_if = [\"luck\"]"), "KVM input `luck`"),
         (with("names = { bsd = \"x\" }"), "project `bsd`"),
-        (with("requires = [{ feature = \"GONE\", kind = \"policy\", because = \"x\" }]"), "GOOD: `GONE` is not a feature; spell it as the row that defines it"),
+        (
+            with("requires = [{ feature = \"GONE\", kind = \"policy\", because = \"x\" }]"),
+            "GOOD: `GONE` is not a feature; spell it as the row that defines it",
+        ),
         (with("requires = [{ kind = \"policy\", because = \"x\" }]"), "an edge names one `feature` or `any` of several"),
         (with("requires = [{ feature = \"GOOD\", kind = \"firm\", because = \"x\" }]"), "kind is architectural or policy"),
         (with("requires = [{ feature = \"GOOD\", kind = \"architectural\", because = \"x\" }]"), "fine"),
@@ -67,7 +70,9 @@ fn each_fault_is_named_with_line_and_fix() {
 #[test]
 fn long_architectural_circles_are_refused_and_direct_pairs_are_not() {
     let row = |name: &str, bit: u8, needs: &str| {
-        format!("[[row]]\nat = \"0.eax[{bit}]\"\nname = \"{name}\"\ntitle = \"t\"\nkvm = \"never\"\ncite = \"uncited\"\nrequires = [{{ feature = \"{needs}\", kind = \"architectural\", because = \"b\" }}]\n")
+        format!(
+            "[[row]]\nat = \"0.eax[{bit}]\"\nname = \"{name}\"\ntitle = \"t\"\nkvm = \"never\"\ncite = \"uncited\"\nrequires = [{{ feature = \"{needs}\", kind = \"architectural\", because = \"b\" }}]\n"
+        )
     };
     let head = "leaf = \"0x99\"\ntitle = \"t\"\nreserved = [\"0.eax[31:3]\", \"0.ebx[31:0]\", \"0.ecx[31:0]\", \"0.edx[31:0]\"]\n";
     let circle = format!("{head}{}{}{}", row("A", 0, "B"), row("B", 1, "C"), row("C", 2, "A"));

@@ -1,0 +1,69 @@
+//! What does a baseline cost: views, folding a pool, finishing it?
+
+use std::hint::black_box;
+
+use cpu_caps::{Core, Identity, Machine, Pool, Request, StockKvm, View, finish};
+use cpuid_db::Policy;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+const MACHINES: u32 = 100;
+
+/// A machine as the engine takes it.
+struct Member {
+    identity: Identity,
+    raw: View,
+    ceiling: View,
+}
+
+fn member(policy: &Policy) -> Member {
+    let raw = View::of(policy);
+    let ceiling = StockKvm::default().view(policy, &raw);
+    Member { identity: Identity::of(policy), raw, ceiling }
+}
+
+fn fold<const W: usize>(pool: &mut Pool<W>, fleet: &[Member]) {
+    for (id, Member { identity, raw, ceiling }) in (0..).zip(fleet) {
+        let cores = [Core { identity: *identity, raw, ceiling }];
+        pool.add(&Machine { id, cores: &cores });
+    }
+}
+
+fn views(c: &mut Criterion) {
+    let policy = vcpu_benches::machine(0);
+    let raw = View::of(&policy);
+    c.bench_function("View::of", |b| b.iter(|| View::of(black_box(&policy))));
+    c.bench_function("StockKvm::view", |b| b.iter(|| StockKvm::default().view(black_box(&policy), black_box(&raw))));
+}
+
+fn pools(c: &mut Criterion) {
+    let fleet: Vec<Member> = (0..MACHINES).map(|number| member(&vcpu_benches::machine(number))).collect();
+    let mut group = c.benchmark_group("fold 100 machines");
+    group.throughput(Throughput::Elements(u64::from(MACHINES)));
+    let mut pool: Box<Pool> = Box::default();
+    group.bench_function("8 witnesses", |b| b.iter(|| fold(&mut pool, black_box(&fleet))));
+    let mut bare: Box<Pool<0>> = Box::default();
+    group.bench_function("no witnesses", |b| b.iter(|| fold(&mut bare, black_box(&fleet))));
+    group.finish();
+    let other = pool.clone();
+    c.bench_function("Pool::merge", |b| b.iter(|| pool.merge(black_box(&other))));
+}
+
+fn baselines(c: &mut Criterion) {
+    let fleet: Vec<Member> = (0..MACHINES).map(|number| member(&vcpu_benches::machine(number))).collect();
+    let mut pool: Box<Pool> = Box::default();
+    fold(&mut pool, &fleet);
+    c.bench_function("finish 100 machines", |b| b.iter(|| finish(black_box(&pool), &Request::default()).is_ok()));
+    let policy = vcpu_benches::machine(0);
+    let mut one: Box<Pool> = Box::default();
+    c.bench_function("resolve one guest", |b| {
+        b.iter(|| {
+            let member = member(black_box(&policy));
+            *one = Pool::new();
+            fold(&mut one, std::slice::from_ref(&member));
+            finish(&one, &Request::default()).is_ok()
+        });
+    });
+}
+
+criterion_group!(benches, views, pools, baselines);
+criterion_main!(benches);
