@@ -1,6 +1,6 @@
 //! Fields: conflicts on what survives, then values.
 
-use cpuid_db::{Feature, FieldAt, FieldPlace, FieldRow, Merge, OnConflict, Register};
+use cpuid_db::{Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, OnConflict, Register, Vendor};
 
 use crate::decision::field_slots;
 use crate::finish::Work;
@@ -39,7 +39,7 @@ pub(crate) fn resolve_conflicts<const W: usize>(work: &mut Work<'_, W>) -> Resul
         if row.merge != Merge::Equal || owner_missing(work, at).is_some() {
             continue;
         }
-        let unknown_layout = !facts.any() && !facts.unknown.is_empty() && standard(at).is_none();
+        let unknown_layout = !facts.unknown.is_empty() && described_component(at).is_some() && standard(work.identity.vendor, at).is_none();
         let cause = match (facts.any() && facts.min != facts.max, unknown_layout) {
             (true, _) => Cause::Conflict,
             (false, true) => Cause::Unrecorded,
@@ -69,16 +69,35 @@ fn is_identity(row: &FieldRow) -> bool {
     matches!(row.place, FieldPlace::Cpuid { leaf: 0, .. })
 }
 
-/// The layout of AVX state, the same on every CPU: 256 bytes behind the legacy area and the header.
-fn standard(at: FieldAt) -> Option<u64> {
-    if at.subleaf != 2 || described_component(at).is_none() {
+/// Where state components lie in the standard format on Intel CPUs: number, size, offset, supervisor.
+/// CPUID enumerates it, and every Intel CPU recorded so far agrees; AMD's layout differs between generations.
+const INTEL_LAYOUT: [(u32, u64, u64, bool); 8] = [
+    (3, 64, 960, false),
+    (4, 64, 1024, false),
+    (5, 64, 1088, false),
+    (6, 512, 1152, false),
+    (7, 1024, 1664, false),
+    (9, 8, 2688, false),
+    (11, 16, 0, true),
+    (12, 24, 0, true),
+];
+
+/// AVX state lies behind the legacy area and the header on every CPU.
+const AVX_LAYOUT: (u32, u64, u64, bool) = (2, 256, 576, false);
+
+/// The value of a field that nobody recorded, where it is known all the same.
+fn standard(vendor: Vendor, at: FieldAt) -> Option<u64> {
+    if described_component(at).is_none() {
         return at.field.row().default;
     }
-    match at.field {
-        cpuid_db::Field::XSTATE_SIZE => Some(256),
-        cpuid_db::Field::XSTATE_OFFSET => Some(576),
-        _ => Some(0),
-    }
+    let layouts = INTEL_LAYOUT.iter().filter(|_| vendor == Vendor::Intel).chain([&AVX_LAYOUT]);
+    let (_, size, offset, supervisor) = *layouts.into_iter().find(|layout| layout.0 == at.subleaf)?;
+    Some(match at.field {
+        Field::XSTATE_SIZE => size,
+        Field::XSTATE_OFFSET => offset,
+        Field::XSTATE_SUPERVISOR => u64::from(supervisor),
+        _ => 0,
+    })
 }
 
 /// Gives every field of every machine its value and decision.
@@ -105,7 +124,7 @@ fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<
     let row = at.field.row();
     let rule = row.merge;
     if !facts.any() {
-        let value = standard(at).unwrap_or(0);
+        let value = standard(work.identity.vendor, at).unwrap_or(0);
         let (count, witness) = (facts.unknown.count(), facts.unknown.ids().next());
         return FieldDecision { outcome: Outcome::Undecided, rule, cause: Cause::Unrecorded, value, count, witness };
     }

@@ -133,6 +133,7 @@ pub fn finish<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Basel
     crate::context::decide(&mut work);
     work.close();
     work.mirror_aliases();
+    work.settle_moot();
     work.check_request()?;
     crate::fields::decide(&mut work);
     let policy = crate::shape::build(&work)?;
@@ -276,6 +277,18 @@ impl<const W: usize> Work<'_, W> {
             decisions.set_feature(feature, decision);
         });
         self.set = set;
+    }
+
+    /// Nobody needs to find out about a limitation of something that the guest does not get.
+    fn settle_moot(&mut self) {
+        for feature in Feature::all() {
+            let undecided = self.decisions.feature(feature).outcome == Outcome::Undecided;
+            let mut edges = feature.row().requires.iter();
+            let unmet = edges.find(|edge| undecided && !self.set.contains_any(edge.any));
+            if let Some(parent) = unmet.and_then(|edge| edge.any.first()) {
+                self.withhold(feature, Cause::Requires(*parent));
+            }
+        }
     }
 
     /// AMD repeats bits of leaf 1 in leaf 8000_0001H; other vendors do not.

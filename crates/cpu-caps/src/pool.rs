@@ -69,11 +69,26 @@ impl<const W: usize> FieldFacts<W> {
         !self.at_min.is_empty()
     }
 
-    fn add(&mut self, id: u32, value: u64) {
-        let mut one = Self { min: value, max: value, and: value, or: value, ..Self::NONE };
-        one.at_min.add(id);
-        one.at_max.add(id);
-        self.merge(&one);
+    /// What one machine says, which counts once however many kinds of core it has.
+    fn of(id: u32, values: impl Iterator<Item = FieldValue>) -> Self {
+        let mut facts = Self::NONE;
+        let (mut any, mut unknown) = (false, false);
+        for value in values {
+            if let FieldValue::Known(value) = value {
+                any = true;
+                (facts.min, facts.max) = (facts.min.min(value), facts.max.max(value));
+                (facts.and, facts.or) = (facts.and & value, facts.or | value);
+            }
+            unknown |= value == FieldValue::Unknown;
+        }
+        if any {
+            facts.at_min.add(id);
+            facts.at_max.add(id);
+        }
+        if unknown {
+            facts.unknown.add(id);
+        }
+        facts
     }
 
     fn merge(&mut self, other: &Self) {
@@ -139,11 +154,11 @@ impl<const W: usize> Pool<W> {
     /// Adds a machine.
     pub fn add(&mut self, machine: &Machine) {
         self.machines.add(machine.id);
+        self.add_fields(machine);
         let mut sums = Sums::default();
         for core in machine.cores {
             self.identities.add(core.identity);
             sums.add(core);
-            self.add_fields(machine.id, core.ceiling);
             self.note_hardware(core.raw);
         }
         self.lacked = self.lacked.union(&sums.missing).union(&sums.denied).union(&sums.unknown);
@@ -167,21 +182,18 @@ impl<const W: usize> Pool<W> {
         }
     }
 
-    fn add_fields(&mut self, id: u32, ceiling: &View) {
+    fn add_fields(&mut self, machine: &Machine) {
         for field in Field::all() {
             let row = field.row();
             let Some(first) = row.slot.map(usize::from) else { continue };
             let (low, high) = row.subleaves();
             let slots = first..=first + (high - low) as usize;
-            let (Some(facts), Some(values)) = (self.fields.get_mut(slots.clone()), ceiling.fields.get(slots)) else {
-                continue;
-            };
-            for (facts, value) in facts.iter_mut().zip(values) {
-                match value_for(row, *value, &|same| ceiling.field(FieldAt { field: same, subleaf: low })) {
-                    FieldValue::Known(value) => facts.add(id, value),
-                    FieldValue::Unknown => facts.unknown.add(id),
-                    FieldValue::Absent => {}
-                }
+            for (slot, facts) in slots.clone().zip(self.fields.get_mut(slots).unwrap_or(&mut [])) {
+                let values = machine.cores.iter().filter_map(|core| {
+                    let value = core.ceiling.fields.get(slot)?;
+                    Some(value_for(row, *value, &|same| core.ceiling.field(FieldAt { field: same, subleaf: low })))
+                });
+                facts.merge(&FieldFacts::of(machine.id, values));
             }
         }
     }

@@ -147,6 +147,9 @@ impl Host<'_> {
         if !self.inputs.contains(row.kvm_if) || !crate::view::is_open(row, features) {
             return FieldValue::Absent;
         }
+        if raw == FieldValue::Absent {
+            return raw;
+        }
         let map = |f: &dyn Fn(u64) -> u64| match raw {
             FieldValue::Known(value) => FieldValue::Known(f(value)),
             other => other,

@@ -50,7 +50,22 @@ impl View {
         for field in Field::all() {
             view.read_field(policy, field);
         }
+        view.doubt_missing_layouts();
         view
+    }
+
+    /// A component that is enumerated has a size; where its subleaf is missing or zero, the dump did not record it.
+    fn doubt_missing_layouts(&mut self) {
+        for number in 2..63 {
+            let size = FieldAt { field: Field::XSTATE_SIZE, subleaf: number };
+            let enumerated = component(number).is_some_and(|feature| self.features.contains(feature));
+            if enumerated && self.field(size) == FieldValue::Absent {
+                for field in [Field::XSTATE_SIZE, Field::XSTATE_OFFSET, Field::XSTATE_SUPERVISOR, Field::XSTATE_ALIGN64, Field::XSTATE_XFD]
+                {
+                    self.put(FieldAt { field, subleaf: number }, FieldValue::Unknown);
+                }
+            }
+        }
     }
 
     fn read_field(&mut self, policy: &Policy, field: Field) {

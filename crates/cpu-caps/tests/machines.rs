@@ -170,10 +170,36 @@ fn a_hybrid_gives_only_what_all_its_cores_have() {
     assert!(has(&result, "AVX2") && !has(&result, "HYBRID"));
 }
 
+/// The recorded Xeon Gold 6330 enumerates PKRU state, and subleaf 9 reads zero in the dump; on Intel the layout is known all the same.
+#[test]
+fn a_component_without_a_recorded_layout_is_not_guessed() {
+    let intel = host("intel-icelake-gold-6330");
+    assert!(intel.cpuid.get_or_zero(0xd, 0).eax >> 9 & 1 == 1 && intel.cpuid.get_or_zero(0xd, 9).is_zero());
+    let result = baseline(&[&intel], Ceiling::Kvm).unwrap();
+    assert!(has(&result, "PKU"));
+    let pkru = result.policy.cpuid.get_or_zero(0xd, 9);
+    assert_eq!((pkru.eax, pkru.ebx, result.policy.cpuid.get_or_zero(0xd, 0).ecx), (8, 0xa80, 0xa88));
+
+    let mut amd = host("amd-zen3-7763");
+    amd.cpuid.retain(|entry| (entry.leaf, entry.subleaf) != (0xd, 9));
+    let result = baseline(&[&amd, &host("amd-zen3-7713")], Ceiling::Kvm).unwrap();
+    assert!(!has(&result, "PKU"), "AMD's layout differs between generations");
+    assert_eq!(why(&result, "XCR0_PKRU"), (Outcome::Withheld, "unrecorded", 1));
+}
+
+/// What is moot is not undecided.
+#[test]
+fn a_limitation_of_something_withheld_needs_no_record() {
+    // Alder Lake has CORE_CAPABILITIES, its MSR is not recorded, and KVM gives neither.
+    let result = pool_of(&["intel-alderlake-12900h"]).unwrap();
+    assert_eq!(why(&result, "RSM_IN_CPL0_ONLY").1, "requires");
+}
+
 #[test]
 fn zhaoxin_machines_make_a_pool_of_their_own() {
     let result = pool_of(&["zhaoxin-kx-u6780a", "zhaoxin-kh-40000"]).unwrap();
     assert!(has(&result, "AVX") && has(&result, "CPUID.C0000001.EDX[2]"));
+    assert_eq!(result.policy.cpuid.max_leaf(0xc000_0000), Some(0xc000_0001));
     assert!(pool_of(&["zhaoxin-kx-u6780a", "intel-icelake-gold-6330"]).is_err());
 }
 

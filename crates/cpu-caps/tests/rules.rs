@@ -222,6 +222,24 @@ fn an_equal_field_keeps_its_value_whatever_the_identity() {
     assert_eq!(result.policy.cpuid.get_or_zero(1, 0).ebx, 0x0800);
 }
 
+#[test]
+fn a_machine_counts_once_however_many_kinds_of_core_it_has() {
+    let narrow = |width: u32| {
+        let mut host = intel(&LONG_MODE);
+        host.cpuid.insert(0x8000_0008, 0, Registers::new(0x3000 | width, 0, 0, 0)).unwrap();
+        host
+    };
+    let views = [cpu_caps::View::of(&narrow(39)), cpu_caps::View::of(&narrow(39))];
+    let cores = views.each_ref().map(|view| cpu_caps::Core { identity: cpu_caps::Identity::of(&narrow(39)), raw: view, ceiling: view });
+    let mut pool: Box<cpu_caps::Pool> = Box::default();
+    pool.add(&cpu_caps::Machine { id: 0, cores: &cores });
+    common::add(&mut pool, 1, &narrow(46), Ceiling::Raw);
+    let result = finish(&pool, &Request::default()).unwrap();
+    let at = cpuid_db::FieldAt { field: Field::PHYS_ADDR_BITS, subleaf: 0 };
+    let decision = result.decisions.field(at).unwrap();
+    assert_eq!((decision.outcome, decision.value, decision.count), (Outcome::Lowered, 39, 1));
+}
+
 /// SDM vol. 2A, CPUID: 80000001H.EDX[11] reads 0 outside 64-bit mode on Intel CPUs, so a 32-bit dump tool does not see SYSCALL.
 #[test]
 fn a_dump_by_a_32_bit_program_does_not_cost_syscall() {

@@ -138,7 +138,7 @@ fn clause(case: &Case, feature: Feature, decision: Decision, hosts: &Witnesses) 
         Cause::AllHosts => format!("given on {}", hosts.text(case)),
         Cause::MissingOnHost => format!("missing on {}", hosts.text(case)),
         Cause::NotInKvm => format!("the hardware has it on {}, but {}", hosts.text(case), denial(case, feature).1),
-        Cause::Emulated => "asked for, and KVM executes it where the hardware does not".to_owned(),
+        Cause::Emulated => "asked for by name; KVM executes it where the hardware does not".to_owned(),
         Cause::Fixed => "KVM gives it on every host".to_owned(),
         Cause::Requires(parent) => prerequisite(case, feature, parent),
         Cause::Limitation => limitation(case, decision, hosts),
