@@ -37,9 +37,7 @@ pub(crate) fn text(case: &Case, written: Option<&Path>) -> String {
     lost_to_several(&mut page, case, &costs);
     withheld_by_kvm(&mut page, case);
     follows(&mut page, case);
-    one_by_one(&mut page, "Limitations announced", case, NOTICE, |_, outcome, cause| {
-        outcome == Outcome::Raised && cause == Cause::Limitation
-    });
+    limitations(&mut page, case);
     numbers(&mut page, case);
     one_by_one(&mut page, "Other decisions", case, PLAIN, |_, outcome, cause| match cause {
         Cause::Context | Cause::Foreign | Cause::Conflict => outcome == Outcome::Withheld,
@@ -95,6 +93,24 @@ fn ceiling(case: &Case) -> Vec<Word> {
         words.extend(sentence(QUIET, &format!("(recorded on {recorded} of {})", plural(hosts.len(), "host"))));
     }
     words
+}
+
+/// What every guest is told because some machine, or all of them, are limited so.
+fn limitations(page: &mut Page, case: &Case) {
+    const TITLE: &str = "Limitations announced";
+    let decided = |feature: &Feature, outcome: Outcome| {
+        let decision = case.baseline.decisions.feature(*feature);
+        decision.outcome == outcome && decision.cause == Cause::Limitation
+    };
+    one_by_one(page, TITLE, case, NOTICE, |_, outcome, cause| outcome == Outcome::Raised && cause == Cause::Limitation);
+    let everywhere: Vec<Feature> = Feature::all().filter(|feature| decided(feature, Outcome::Granted)).collect();
+    if everywhere.is_empty() {
+        return;
+    }
+    if !Feature::all().any(|feature| decided(&feature, Outcome::Raised)) {
+        page.heading(TITLE);
+    }
+    page.entry("limited on all hosts", WIDE, list(NOTICE, everywhere.iter().map(|feature| feature.name())));
 }
 
 /// The machines that alone hold the pool back.
