@@ -2,7 +2,6 @@
 
 mod samples;
 
-
 use cpu_dumps::{Dump, Format, Machine, detect, limits, lines, read};
 use samples::SAMPLES;
 
