@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use cpu_caps::{Core, Identity, Machine, Pool, Request, StockKvm, View, finish};
-use cpuid_db::Policy;
+use cpuid_db::{FeatureSet, Policy};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const MACHINES: u32 = 100;
@@ -28,6 +28,14 @@ fn fold<const W: usize>(pool: &mut Pool<W>, fleet: &[Member]) {
     }
 }
 
+/// Looks at every bit and field that a fold has to look at: what memory alone costs.
+fn read(member: &Member) -> u64 {
+    let views = [&member.raw, &member.ceiling];
+    let words = views.iter().flat_map(|view| [&view.features, &view.unknown]).flat_map(FeatureSet::words);
+    let fields = views.iter().flat_map(|view| &view.fields).filter_map(|value| value.known());
+    words.map(|word| u64::from(*word)).chain(fields).fold(0, u64::wrapping_add)
+}
+
 fn views(c: &mut Criterion) {
     let policy = vcpu_benches::machine(0);
     let raw = View::of(&policy);
@@ -43,6 +51,7 @@ fn pools(c: &mut Criterion) {
     group.bench_function("8 witnesses", |b| b.iter(|| fold(&mut pool, black_box(&fleet))));
     let mut bare: Box<Pool<0>> = Box::default();
     group.bench_function("no witnesses", |b| b.iter(|| fold(&mut bare, black_box(&fleet))));
+    group.bench_function("reading the same views", |b| b.iter(|| black_box(&fleet).iter().map(read).fold(0, u64::wrapping_add)));
     group.finish();
     let other = pool.clone();
     c.bench_function("Pool::merge", |b| b.iter(|| pool.merge(black_box(&other))));
