@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cpuid_db::{Basis, CpuidTable, MsrEntry, Policy, Registers, TableFull, UnrecordedList};
+use cpuid_db::{Basis, CpuidTable, FeatureSet, MsrEntry, Policy, Registers, TableFull, UnrecordedList};
 
 use crate::error::Problem;
 use crate::limits::{MAX_CPUS, MAX_LEAVES, MAX_MSRS};
@@ -17,6 +17,8 @@ pub(crate) struct Draft {
     pub(crate) leaves: CpuidTable,
     /// What the file itself says that it does not know; only the own format does.
     pub(crate) unrecorded: UnrecordedList,
+    /// What is known in unrecorded places.
+    pub(crate) named: FeatureSet,
     /// The value of each MSR; `None` when the tool tried and could not read it.
     msrs: BTreeMap<u32, Option<u64>>,
 }
@@ -56,7 +58,7 @@ impl Draft {
     /// The CPU as read, with nothing inferred but which MSRs are feature MSRs.
     pub(crate) fn into_cpu(self, basis: Basis) -> Result<Cpu, Problem> {
         let msrs = self.msrs().collect();
-        let mut policy = Policy { cpuid: self.leaves, basis, unrecorded: self.unrecorded, ..Policy::default() };
+        let mut policy = Policy { cpuid: self.leaves, basis, unrecorded: self.unrecorded, named: self.named, ..Policy::default() };
         for index in unrecorded::feature_msrs() {
             if let Some(Some(value)) = self.msrs.get(&index) {
                 policy.msrs.insert(index, *value).map_err(too_many_feature_msrs)?;

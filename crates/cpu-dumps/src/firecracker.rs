@@ -125,14 +125,11 @@ impl Object for Modifier<'_> {
     const KEYS: &'static [&'static str] = &["register", "bitmap"];
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
-        const EXPECTED: &str = "eax, ebx, ecx or edx";
         if key == "bitmap" {
             self.bitmap = Some(bitmap(value, at, 32)? as u32);
             return Ok(());
         }
-        self.register = Some(json::text(value, at, EXPECTED, |text| {
-            Register::from_name(text).ok_or_else(|| Problem::expected(EXPECTED, text.as_bytes()))
-        })?);
+        self.register = Some(json::register(value, at)?);
         Ok(())
     }
 

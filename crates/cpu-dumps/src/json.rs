@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fmt::{self, Write};
 
+use cpuid_db::Register;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::Format;
@@ -298,6 +299,12 @@ pub(crate) fn hex32<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<
 pub(crate) fn hex64<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<u64, D::Error> {
     const EXPECTED: &str = "a string of 0x and up to 16 hex digits";
     text(value, at, EXPECTED, |text| prefixed(text.as_bytes(), 16).ok_or_else(|| Problem::expected(EXPECTED, text.as_bytes())))
+}
+
+/// Reads the name of a register in either case.
+pub(crate) fn register<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<Register, D::Error> {
+    const EXPECTED: &str = "eax, ebx, ecx or edx";
+    text(value, at, EXPECTED, |text| Register::from_name(text).ok_or_else(|| Problem::expected(EXPECTED, text.as_bytes())))
 }
 
 /// Reads a number that is not negative.

@@ -58,7 +58,7 @@ fn read_any(name: &str, bytes: &[u8]) -> Result<Vec<Machine>, Fault> {
         Format::FirecrackerFingerprint => firecracker::read(bytes)?,
     };
     let basis = cpus.first().map_or(Basis::Raw, |cpu| cpu.policy.basis);
-    Ok(vec![Machine { name: name.to_owned(), format, provenance, basis, cpus, kvm: None }])
+    Ok(vec![Machine { name: name.to_owned(), format, provenance, basis, unknown_names: Vec::new(), cpus, kvm: None }])
 }
 
 /// Why a file is in no known format, as closely as can be told.

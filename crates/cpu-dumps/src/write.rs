@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use cpuid_db::{CpuidEntry, CpuidTable, MsrEntry, Policy, Unrecorded};
+use cpuid_db::{CpuidEntry, CpuidTable, FeatureSet, MsrEntry, Place, Policy, Unrecorded, words};
 
 use crate::{Cpu, KvmView, Machine, Provenance};
 
@@ -45,6 +45,7 @@ impl fmt::Display for Dump<'_> {
         page.text("name", &machine.name)?;
         page.text("basis", machine.basis.name())?;
         page.provenance(&machine.provenance)?;
+        page.unknown_names(&machine.unknown_names)?;
         page.key("cpus")?;
         page.open('[')?;
         for cpu in cpus {
@@ -125,6 +126,19 @@ impl Page<'_, '_> {
         self.close('}')
     }
 
+    fn unknown_names(&mut self, names: &[String]) -> fmt::Result {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.key("unknown_names")?;
+        self.open('[')?;
+        for name in names {
+            self.item()?;
+            write!(self.f, "{}", Quoted(name))?;
+        }
+        self.close(']')
+    }
+
     fn cpu(&mut self, cpu: &Cpu) -> fmt::Result {
         self.item()?;
         self.open('{')?;
@@ -136,11 +150,12 @@ impl Page<'_, '_> {
         self.leaves(&cpu.policy.cpuid)?;
         self.msrs(&all_msrs(cpu))?;
         self.unrecorded(cpu.policy.unrecorded.as_slice())?;
+        self.named(&cpu.policy.named)?;
         self.close('}')
     }
 
     fn kvm(&mut self, kvm: &KvmView) -> fmt::Result {
-        let Policy { cpuid, msrs, basis, unrecorded } = &kvm.supported;
+        let Policy { cpuid, msrs, basis, unrecorded, named } = &kvm.supported;
         self.key("kvm")?;
         self.open('{')?;
         self.key("supported")?;
@@ -149,6 +164,7 @@ impl Page<'_, '_> {
         self.leaves(cpuid)?;
         self.msrs(msrs.entries())?;
         self.unrecorded(unrecorded.as_slice())?;
+        self.named(named)?;
         self.close('}')?;
         if let Some(emulated) = &kvm.emulated {
             self.key("emulated")?;
@@ -196,6 +212,29 @@ impl Page<'_, '_> {
                     write!(self.f, "{{\"leaf\":{gap}\"0x{leaf:08x}\",{gap}\"subleaf\":{gap}\"0x{subleaf:02x}\"}}")?;
                 }
                 Unrecorded::Msr { index } => write!(self.f, "{{\"msr\":{gap}\"0x{index:08x}\"}}")?,
+            }
+        }
+        self.close(']')
+    }
+
+    fn named(&mut self, named: &FeatureSet) -> fmt::Result {
+        if named.is_empty() {
+            return Ok(());
+        }
+        self.key("named")?;
+        self.open('[')?;
+        let gap = self.gap();
+        for (mask, row) in named.words().iter().zip(words()).filter(|(mask, _)| **mask != 0) {
+            self.item()?;
+            match row.place {
+                Place::Cpuid { leaf, subleaf, register } => write!(
+                    self.f,
+                    "{{\"leaf\":{gap}\"0x{leaf:08x}\",{gap}\"subleaf\":{gap}\"0x{subleaf:02x}\",{gap}\"register\":{gap}\"{register}\",{gap}\"mask\":{gap}\"0x{mask:08x}\"}}"
+                )?,
+                Place::Msr { index, high } => {
+                    let mask = u64::from(*mask) << if high { 32 } else { 0 };
+                    write!(self.f, "{{\"msr\":{gap}\"0x{index:08x}\",{gap}\"mask\":{gap}\"0x{mask:016x}\"}}")?;
+                }
             }
         }
         self.close(']')
