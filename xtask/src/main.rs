@@ -3,6 +3,7 @@
 mod cargo;
 mod ci;
 mod codegen;
+mod crosscheck;
 mod fuzz;
 mod report;
 mod tidy;
@@ -14,6 +15,8 @@ const HELP: &str = "\
 cargo xtask TASK
 
   codegen [--check|--summary]   regenerate the tables from crates/cpuid-db/data
+  crosscheck [--verbose] [--json] PATH..
+                                compare the tables with upstream sources: Linux, KVM, kcpuid, QEMU, libvirt, Xen
   tidy                          the house rules that a machine can check
   ci                            everything that must hold: fmt, clippy, codegen, tidy, tests, docs, no_std probe, fuzz stubs
   fuzz [--seconds N] [TARGET..] run the fuzz targets (needs cargo-fuzz) and report executions
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["codegen", rest @ ..] => codegen::run(&root(), rest),
+        ["crosscheck", rest @ ..] => crosscheck::run(&root(), rest),
         ["tidy"] => tidy::run(&root()),
         ["ci"] => ci::run(&root()),
         ["fuzz", rest @ ..] => fuzz::run(&root(), rest),
