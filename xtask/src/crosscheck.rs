@@ -21,6 +21,7 @@ mod qmp;
 mod tests;
 mod xen;
 
+use std::io::Write as _;
 use std::path::Path;
 
 use database::Database;
@@ -47,13 +48,12 @@ pub(crate) fn run(root: &Path, args: &[&str]) -> Result<(), String> {
             all.push(compare_one(&database, source, &mut exceptions));
         }
     }
-    let families: Vec<&str> = all.iter().map(|compared| compared.source.kind.family).collect();
-    let stale = exceptions.stale(&families);
-    if options.contains(&"--json") {
-        println!("{}", output::json(&all, &stale));
-    } else {
-        print(&all, options.contains(&"--verbose"));
-    }
+    let topics =
+        |compared: &Compared| compare::topics(&compared.source.claims).into_iter().map(|topic| (compared.source.kind.family, topic));
+    let checked: Vec<_> = all.iter().flat_map(topics).collect();
+    let stale = exceptions.stale(&checked);
+    let text = if options.contains(&"--json") { output::json(&all, &stale) } else { output::text(&all, options.contains(&"--verbose")) };
+    writeln!(std::io::stdout(), "{text}").map_err(|error| format!("crosscheck: {error}"))?;
     verdict(&all, &stale)
 }
 
@@ -62,16 +62,6 @@ fn compare_one(database: &Database<'_>, source: find::Source, exceptions: &mut E
     let before = outcome.findings.len();
     outcome.findings.retain(|finding| !exceptions.covers(source.kind.family, finding));
     Compared { excepted: before - outcome.findings.len(), source, outcome }
-}
-
-fn print(all: &[Compared], verbose: bool) {
-    for compared in all {
-        print!("{}", output::details(compared, verbose));
-    }
-    println!("\nsummary");
-    for compared in all {
-        println!("{}", output::summary(compared));
-    }
 }
 
 /// Fails if bits are missing, positions conflict, or an exception is not needed any more.

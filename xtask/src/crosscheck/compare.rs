@@ -80,6 +80,17 @@ impl Outcome {
     }
 }
 
+/// The topics about which a source says something.
+pub(crate) fn topics(claims: &Claims) -> Vec<Topic> {
+    let said = |topic: &Topic| match topic {
+        Topic::Missing | Topic::Position | Topic::Name => !claims.bits.is_empty(),
+        Topic::Kvm => !claims.kvm_words.is_empty(),
+        Topic::Merge => claims.bits.iter().any(|claim| claim.or_merge.is_some()),
+        Topic::Edge => !claims.edges.is_empty(),
+    };
+    Topic::ALL.into_iter().filter(said).collect()
+}
+
 /// Compares everything that a source says.
 pub(crate) fn compare(db: &Database<'_>, claims: &Claims) -> Outcome {
     let mut outcome = Outcome::default();

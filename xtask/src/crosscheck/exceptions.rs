@@ -91,18 +91,13 @@ impl Exceptions {
         true
     }
 
-    /// Exceptions about sources that were read, but that did not occur.
-    pub(crate) fn stale(&self, families: &[&str]) -> Vec<String> {
-        let unused = self
-            .list
-            .iter()
-            .zip(&self.used)
-            .filter(|((_, entry), used)| **used == 0 && entry.only_in.is_none() && families.contains(&entry.source.as_str()));
-        unused
-            .map(|((line, entry), _)| {
-                format!("{FILE}:{line}: {} ({}, {}) no longer occurs; remove it", entry.bit, entry.source, entry.kind)
-            })
-            .collect()
+    /// Exceptions that did not occur, although sources of the family say something about the topic.
+    pub(crate) fn stale(&self, checked: &[(&str, Topic)]) -> Vec<String> {
+        let is_checked = |entry: &Exception| checked.iter().any(|(family, topic)| *family == entry.source && topic.key() == entry.kind);
+        let unused = self.list.iter().zip(&self.used).filter(|(_, used)| **used == 0).map(|(numbered, _)| numbered);
+        let unused = unused.filter(|(_, entry)| entry.only_in.is_none() && is_checked(entry));
+        let say = |entry: &Exception| format!("{} ({}, {}) no longer occurs; remove it", entry.bit, entry.source, entry.kind);
+        unused.map(|(line, entry)| format!("{FILE}:{line}: {}", say(entry))).collect()
     }
 }
 
@@ -123,12 +118,12 @@ mod tests {
         assert!(!list.covers("qemu", &finding(Topic::Name, bit)));
         assert!(!list.covers("xen", &finding(Topic::Missing, bit)));
         assert!(!list.covers("xen", &finding(Topic::Name, "CPUID.1.0.EAX[2]")));
-        assert_eq!(list.stale(&["qemu"]), [""; 0]);
-        assert_eq!(list.stale(&["xen"]), [format!("{FILE}:1: {bit} (xen, name) no longer occurs; remove it")]);
+        assert_eq!(list.stale(&[("qemu", Topic::Name), ("xen", Topic::Edge)]), [""; 0]);
+        assert_eq!(list.stale(&[("xen", Topic::Name)]), [format!("{FILE}:1: {bit} (xen, name) no longer occurs; remove it")]);
         assert!(list.covers("xen", &finding(Topic::Name, bit)));
-        assert_eq!(list.stale(&["xen"]), [""; 0]);
+        assert_eq!(list.stale(&[("xen", Topic::Name)]), [""; 0]);
         let some = Exceptions::parse(&format!("{GOOD}only_in = \"version 2\"\n")).unwrap();
-        assert_eq!(some.stale(&["xen"]), [""; 0]);
+        assert_eq!(some.stale(&[("xen", Topic::Name)]), [""; 0]);
     }
 
     #[test]

@@ -13,76 +13,77 @@ pub(crate) struct Kind {
     pub(crate) label: &'static str,
     /// The file's name, or how it ends.
     file: &'static str,
-    /// Text that such a file contains: any of these.
-    marks: &'static [&'static str],
+    /// Text that such a file contains.
+    mark: &'static str,
     parse: fn(&Path, &str) -> Result<Claims, String>,
 }
 
 /// In order of preference for files whose name says nothing.
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind {
         family: "kvm",
         label: "KVM words",
         file: "reverse_cpuid.h",
-        marks: &["KVM_X86_FEATURE("],
+        mark: "KVM_X86_FEATURE(",
         parse: |path, text| located(path, kvm::reverse_cpuid(text)),
     },
     Kind {
         family: "linux",
         label: "Linux features",
         file: "cpufeatures.h",
-        marks: &["#define X86_FEATURE_"],
+        mark: "#define X86_FEATURE_",
         parse: |path, text| located(path, linux::cpufeatures(text)),
     },
     Kind {
         family: "linux",
         label: "Linux scattered",
         file: "scattered.c",
-        marks: &["cpuid_bits["],
+        mark: "cpuid_bits[",
         parse: |path, text| located(path, linux::scattered(text)),
     },
     Kind {
         family: "linux",
         label: "Linux dependencies",
         file: "cpuid-deps.c",
-        marks: &["cpuid_deps["],
+        mark: "cpuid_deps[",
         parse: |path, text| located(path, linux::deps(text)),
     },
     Kind {
         family: "kvm",
         label: "KVM initialisers",
         file: "cpuid.c",
-        marks: &["kvm_cpu_cap_"],
+        mark: "kvm_cpu_cap_",
         parse: |path, text| located(path, kvm::cpuid(text)),
     },
-    Kind {
-        family: "kcpuid",
-        label: "kcpuid",
-        file: "cpuid.csv",
-        marks: &["SUBLEAVES"],
-        parse: |path, text| located(path, kcpuid::csv(text)),
-    },
-    Kind { family: "qemu", label: "QEMU words", file: "cpu.c", marks: &["feature_word_info["], parse: qemu_source },
+    Kind { family: "kcpuid", label: "kcpuid", file: "cpuid.csv", mark: "SUBLEAVES", parse: |path, text| located(path, kcpuid::csv(text)) },
+    Kind { family: "qemu", label: "QEMU words", file: "cpu.c", mark: "feature_word_info[", parse: qemu_source },
     Kind {
         family: "xen",
         label: "Xen dependencies",
         file: "gen-cpuid.py",
-        marks: &["deps = {"],
+        mark: "deps = {",
         parse: |path, text| located(path, xen::deps(text)),
     },
     Kind {
         family: "xen",
         label: "Xen features",
         file: "cpufeatureset.h",
-        marks: &["XEN_CPUFEATURE("],
+        mark: "XEN_CPUFEATURE(",
         parse: |path, text| located(path, xen::featureset(text)),
     },
-    Kind { family: "libvirt", label: "libvirt", file: "x86_features.xml", marks: &["<feature name="], parse: libvirt_source },
+    Kind { family: "libvirt", label: "libvirt", file: "x86_features.xml", mark: "<feature name=", parse: libvirt_source },
     Kind {
         family: "qmp",
         label: "QEMU properties",
         file: ".json",
-        marks: &["\"props\"", "\"unavailable-features\""],
+        mark: "\"props\"",
+        parse: |path, text| located(path, qmp::answers(text)),
+    },
+    Kind {
+        family: "qmp-definitions",
+        label: "QEMU definitions",
+        file: ".json",
+        mark: "\"unavailable-features\"",
         parse: |path, text| located(path, qmp::answers(text)),
     },
 ];
@@ -94,7 +95,7 @@ impl Kind {
     }
 
     fn is_marked(&self, text: &str) -> bool {
-        self.marks.iter().any(|mark| text.contains(mark))
+        text.contains(self.mark)
     }
 }
 

@@ -88,6 +88,13 @@ pub(crate) fn details(compared: &Compared, verbose: bool) -> String {
     out
 }
 
+/// The whole result for people: details of each source, then one line for each.
+pub(crate) fn text(all: &[Compared], verbose: bool) -> String {
+    let details: String = all.iter().map(|compared| details(compared, verbose)).collect();
+    let lines: Vec<String> = all.iter().map(summary).collect();
+    format!("{details}\nsummary\n{}", lines.join("\n"))
+}
+
 /// The whole result for programs.
 pub(crate) fn json(all: &[Compared], stale: &[String]) -> String {
     let finding =

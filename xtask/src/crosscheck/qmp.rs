@@ -24,7 +24,9 @@ fn names(answer: &Value, claims: &mut Claims) {
     }
     let models = answer.as_array().into_iter().flatten();
     let lacking = models.filter_map(|model| model.get("unavailable-features").and_then(Value::as_array));
-    for word in lacking.flatten().filter_map(Value::as_str) {
+    // Not names of features: the accelerator or the kind of CPU cannot do the model at all.
+    let special = |word: &&str| ["kvm", "type"].contains(word);
+    for word in lacking.flatten().filter_map(Value::as_str).filter(|word| !special(word)) {
         add(word);
     }
 }
@@ -40,7 +42,7 @@ mod tests {
         for (text, expected) in [
             (r#"{"return":{"model":{"name":"base","props":{"b":true,"a":false,"level":13,"vendor":"x"}}}}"#, vec!["a", "b"]),
             (r#"{"props":{"a":true}} {"props":{"a":true,"c":true}}"#, vec!["a", "c"]),
-            (r#"{"return":[{"name":"m","unavailable-features":["z","y"]},{"name":"n"}]}"#, vec!["y", "z"]),
+            (r#"{"return":[{"name":"m","unavailable-features":["z","y","kvm","type"]},{"name":"n"}]}"#, vec!["y", "z"]),
         ] {
             assert_eq!(words(text), Ok(expected.into_iter().map(str::to_owned).collect()));
         }
