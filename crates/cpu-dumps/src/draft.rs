@@ -68,7 +68,7 @@ impl Draft {
     }
 
     /// The CPU with everything that follows from the numbers and from what the format and tool could tell.
-    pub(crate) fn into_told_cpu(mut self, basis: Basis, told: Told) -> Result<Cpu, Problem> {
+    pub(crate) fn into_told_cpu(mut self, basis: Basis, told: Told<'_>) -> Result<Cpu, Problem> {
         self.core_type = CoreType::of(&self.leaves);
         let unreadable: Vec<u32> = self.msrs.iter().filter(|(_, value)| value.is_none()).map(|(index, _)| *index).collect();
         let mut cpu = self.into_cpu(basis)?;
@@ -120,7 +120,7 @@ impl Drafts {
     }
 
     /// The CPUs that have data. Each must begin with leaf 0, without which no range of leaves is known.
-    pub(crate) fn finish(self, basis: Basis, told: Told) -> Result<Vec<Cpu>, Problem> {
+    pub(crate) fn finish(self, basis: Basis, told: Told<'_>) -> Result<Vec<Cpu>, Problem> {
         let mut cpus = Vec::new();
         for draft in self.cpus.into_iter().filter(|draft| !draft.is_empty()) {
             if draft.leaves.get(0, 0).is_none() {

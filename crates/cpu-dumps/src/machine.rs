@@ -23,6 +23,28 @@ pub struct Machine {
     pub kvm: Option<Box<KvmView>>,
 }
 
+/// A machine as one file of a foreign format describes it.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// The machine's name, where the format has names.
+    pub(crate) name: Option<String>,
+    pub(crate) provenance: Provenance,
+    pub(crate) unknown_names: Vec<String>,
+    pub(crate) cpus: Vec<Cpu>,
+}
+
+impl Found {
+    pub(crate) fn new(cpus: Vec<Cpu>) -> Self {
+        Self { cpus, ..Self::default() }
+    }
+
+    pub(crate) fn into_machine(self, name: &str, format: Format) -> Machine {
+        let Self { name: own, provenance, unknown_names, cpus } = self;
+        let basis = cpus.first().map_or(Basis::Raw, |cpu| cpu.policy.basis);
+        Machine { name: own.unwrap_or_else(|| name.to_owned()), format, provenance, basis, unknown_names, cpus, kvm: None }
+    }
+}
+
 impl Machine {
     /// Whether the machine has cores of several kinds, as far as the file tells.
     pub fn is_hybrid(&self) -> bool {

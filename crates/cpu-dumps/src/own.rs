@@ -26,16 +26,6 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Machine>, Fault> {
     Ok(machines)
 }
 
-/// Reads a file that holds exactly one document.
-pub(crate) fn read_one(name: &str, bytes: &[u8]) -> Result<Machine, Fault> {
-    let mut documents = Documents::new(bytes)?;
-    let machine = next(name, &mut documents, MAX_CPUS)?.ok_or(Problem::Empty)?;
-    if next(name, &mut documents, MAX_CPUS)?.is_some() {
-        return Err(Problem::TooMany { what: "document on a line", limit: 1 }.into());
-    }
-    Ok(machine)
-}
-
 fn next(name: &str, documents: &mut Documents<'_>, cpus_left: usize) -> Result<Option<Machine>, Fault> {
     let mut document = Document { cpus_left, ..Document::default() };
     match documents.read(&mut document) {

@@ -242,7 +242,7 @@ impl Page<'_, '_> {
 }
 
 /// All MSRs of a CPU, also those that somebody put into its policy only.
-fn all_msrs(cpu: &Cpu) -> Vec<MsrEntry> {
+pub(super) fn all_msrs(cpu: &Cpu) -> Vec<MsrEntry> {
     let mut all = cpu.msrs.clone();
     for feature_msr in cpu.policy.msrs.entries() {
         if let Err(at) = all.binary_search_by_key(&feature_msr.index, |msr| msr.index) {
@@ -253,7 +253,7 @@ fn all_msrs(cpu: &Cpu) -> Vec<MsrEntry> {
 }
 
 /// A JSON string.
-struct Quoted<'a>(&'a str);
+pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
