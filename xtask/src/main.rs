@@ -5,6 +5,7 @@ mod ci;
 mod codegen;
 mod crosscheck;
 mod fuzz;
+mod import_machine;
 mod report;
 mod tidy;
 
@@ -17,6 +18,8 @@ cargo xtask TASK
   codegen [--check|--summary]   regenerate the tables from crates/cpuid-db/data
   crosscheck [--verbose] [--json] PATH..
                                 compare the tables with upstream sources: Linux, KVM, kcpuid, QEMU, libvirt, Xen
+  import-machine FILE [--name NAME] [--source TEXT]
+                                a dump in any readable format becomes testdata/hosts/NAME.json, with what to review
   tidy                          the house rules that a machine can check
   ci                            everything that must hold: fmt, clippy, codegen, tidy, tests, docs, no_std probe, fuzz stubs
   fuzz [--seconds N] [TARGET..] run the fuzz targets (needs cargo-fuzz) and report executions
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["codegen", rest @ ..] => codegen::run(&root(), rest),
         ["crosscheck", rest @ ..] => crosscheck::run(&root(), rest),
+        ["import-machine", rest @ ..] => import_machine::run(&root(), rest),
         ["tidy"] => tidy::run(&root()),
         ["ci"] => ci::run(&root()),
         ["fuzz", rest @ ..] => fuzz::run(&root(), rest),
