@@ -50,6 +50,7 @@ pub fn files() -> Vec<(Format, String)> {
         provenance: Provenance::default(),
         basis: policy.basis,
         cpus: vec![Cpu { number: 0, core_type: None, msrs: policy.msrs.entries().to_vec(), policy: policy.clone() }],
+        unknown_names: Vec::new(),
         kvm: None,
     };
     let lines = |head: &str, line: fn(&CpuidEntry) -> String, tail: &str| {

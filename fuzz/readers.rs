@@ -51,6 +51,7 @@ fn machine(u: &mut Unstructured<'_>) -> Result<Machine> {
         provenance: provenance(u)?,
         basis,
         cpus: (0..count).map(|_| cpu(u, basis)).collect::<Result<_>>()?,
+        unknown_names: u.arbitrary()?,
         kvm: if u.arbitrary()? { Some(Box::new(kvm(u)?)) } else { None },
     })
 }

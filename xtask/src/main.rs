@@ -3,7 +3,9 @@
 mod cargo;
 mod ci;
 mod codegen;
+mod crosscheck;
 mod fuzz;
+mod import_machine;
 mod probe;
 mod report;
 mod tidy;
@@ -15,6 +17,10 @@ const HELP: &str = "\
 cargo xtask TASK
 
   codegen [--check|--summary]   regenerate the tables from crates/cpuid-db/data
+  crosscheck [--verbose] [--json] PATH..
+                                compare the tables with upstream sources: Linux, KVM, kcpuid, QEMU, libvirt, Xen
+  import-machine FILE [--name NAME] [--source TEXT]
+                                a dump in any readable format becomes testdata/hosts/NAME.json, with what to review
   tidy                          the house rules that a machine can check
   ci                            everything that must hold: fmt, clippy, codegen, tidy, tests, docs, no_std probe, fuzz stubs
   probe                         links the core crates without std and allocator, and runs the program
@@ -26,6 +32,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["codegen", rest @ ..] => codegen::run(&root(), rest),
+        ["crosscheck", rest @ ..] => crosscheck::run(&root(), rest),
+        ["import-machine", rest @ ..] => import_machine::run(&root(), rest),
         ["tidy"] => tidy::run(&root()),
         ["ci"] => ci::run(&root()),
         ["probe"] => probe::run(&root()),

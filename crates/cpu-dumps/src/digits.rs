@@ -12,8 +12,7 @@ pub(crate) fn hex32(text: &[u8]) -> Option<u32> {
 
 /// `0x` and up to `most` hexadecimal digits.
 pub(crate) fn prefixed(text: &[u8], most: usize) -> Option<u64> {
-    let digits = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X"))?;
-    if digits.len() <= most { hex_digits(digits) } else { None }
+    hex_up_to(text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X"))?, most)
 }
 
 /// `0x` and up to 8 hexadecimal digits.
@@ -47,6 +46,11 @@ const fn digit(byte: u8) -> u8 {
     }
 }
 
+/// Up to `most` hexadecimal digits without prefix.
+pub(crate) fn hex_up_to(text: &[u8], most: usize) -> Option<u64> {
+    if text.len() <= most { hex_digits(text) } else { None }
+}
+
 /// A decimal number.
 pub(crate) fn decimal(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
@@ -67,9 +71,47 @@ pub(crate) fn binary(text: &[u8], digits: usize) -> Option<u64> {
     })
 }
 
+/// Up to `width` digits `0`, `1` and `x`, the highest bit first, with or without `0b`; `_` may stand anywhere, missing digits are `x`.
+/// Which bits are given, and their values.
+pub(crate) fn three_state(text: &[u8], width: u32) -> Option<(u64, u64)> {
+    let text = text.strip_prefix(b"0b").unwrap_or(text);
+    let (mut count, mut filter, mut value) = (0, 0_u64, 0_u64);
+    for byte in text.iter().filter(|byte| **byte != b'_') {
+        let (given, bit) = match byte {
+            b'0' => (1, 0),
+            b'1' => (1, 1),
+            b'x' => (0, 0),
+            _ => return None,
+        };
+        count += 1;
+        (filter, value) = (filter << 1 | given, value << 1 | bit);
+    }
+    (0 < count && count <= width && width <= 64).then_some((filter, value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_states_are_bits_that_are_given_and_their_values() {
+        let cases: [(&str, Option<(u64, u64)>); 9] = [
+            ("0b01x", Some((0b110, 0b010))),
+            ("01x", Some((0b110, 0b010))),
+            ("0b1_0_x1", Some((0b1101, 0b1001))),
+            ("1", Some((1, 1))),
+            ("0b1111x", None),
+            ("0b1X", None),
+            ("0b", None),
+            // Not hexadecimal: three digits, of which one is open.
+            ("0x1", Some((0b101, 0b001))),
+            ("0b12", None),
+        ];
+        for (text, bits) in cases {
+            assert_eq!(three_state(text.as_bytes(), 4), bits, "{text}");
+        }
+        assert_eq!(three_state("1".repeat(64).as_bytes(), 64), Some((u64::MAX, u64::MAX)));
+    }
 
     #[test]
     fn numbers_are_taken_whole_or_not_at_all() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cpuid_db::{Basis, CpuidTable, MsrEntry, Policy, Registers, TableFull, UnrecordedList};
+use cpuid_db::{Basis, CpuidTable, FeatureSet, MsrEntry, Policy, Registers, TableFull, UnrecordedList};
 
 use crate::error::Problem;
 use crate::limits::{MAX_CPUS, MAX_LEAVES, MAX_MSRS};
@@ -17,6 +17,8 @@ pub(crate) struct Draft {
     pub(crate) leaves: CpuidTable,
     /// What the file itself says that it does not know; only the own format does.
     pub(crate) unrecorded: UnrecordedList,
+    /// What is known in unrecorded places.
+    pub(crate) named: FeatureSet,
     /// The value of each MSR; `None` when the tool tried and could not read it.
     msrs: BTreeMap<u32, Option<u64>>,
 }
@@ -56,7 +58,7 @@ impl Draft {
     /// The CPU as read, with nothing inferred but which MSRs are feature MSRs.
     pub(crate) fn into_cpu(self, basis: Basis) -> Result<Cpu, Problem> {
         let msrs = self.msrs().collect();
-        let mut policy = Policy { cpuid: self.leaves, basis, unrecorded: self.unrecorded, ..Policy::default() };
+        let mut policy = Policy { cpuid: self.leaves, basis, unrecorded: self.unrecorded, named: self.named, ..Policy::default() };
         for index in unrecorded::feature_msrs() {
             if let Some(Some(value)) = self.msrs.get(&index) {
                 policy.msrs.insert(index, *value).map_err(too_many_feature_msrs)?;
@@ -66,7 +68,7 @@ impl Draft {
     }
 
     /// The CPU with everything that follows from the numbers and from what the format and tool could tell.
-    pub(crate) fn into_told_cpu(mut self, basis: Basis, told: Told) -> Result<Cpu, Problem> {
+    pub(crate) fn into_told_cpu(mut self, basis: Basis, told: Told<'_>) -> Result<Cpu, Problem> {
         self.core_type = CoreType::of(&self.leaves);
         let unreadable: Vec<u32> = self.msrs.iter().filter(|(_, value)| value.is_none()).map(|(index, _)| *index).collect();
         let mut cpu = self.into_cpu(basis)?;
@@ -118,7 +120,7 @@ impl Drafts {
     }
 
     /// The CPUs that have data. Each must begin with leaf 0, without which no range of leaves is known.
-    pub(crate) fn finish(self, basis: Basis, told: Told) -> Result<Vec<Cpu>, Problem> {
+    pub(crate) fn finish(self, basis: Basis, told: Told<'_>) -> Result<Vec<Cpu>, Problem> {
         let mut cpus = Vec::new();
         for draft in self.cpus.into_iter().filter(|draft| !draft.is_empty()) {
             if draft.leaves.get(0, 0).is_none() {

@@ -152,6 +152,43 @@ pub enum Problem {
         /// Its message.
         message: String,
     },
+    /// A template where a machine is wanted.
+    #[error("bits are left open: this is a template, not a machine")]
+    OpenBits,
+    /// A machine where a template is wanted.
+    #[error("{format} is no template")]
+    NoTemplate {
+        /// The format that was found.
+        format: Format,
+    },
+    /// A number that goes the wrong way.
+    #[error("{what} {number} is out of order")]
+    Order {
+        /// What is numbered.
+        what: &'static str,
+        /// The number.
+        number: u32,
+    },
+    /// One answer stands twice where the format forbids it.
+    #[error("{} is given twice", LeafName(*leaf, *subleaf))]
+    LeafTwice {
+        /// The leaf.
+        leaf: u32,
+        /// The subleaf.
+        subleaf: u32,
+    },
+    /// A leaf that answers every subleaf alike, and differently.
+    #[error("leaf {leaf:08x} is given both with and without subleaf")]
+    WithAndWithoutSubleaf {
+        /// The leaf.
+        leaf: u32,
+    },
+    /// Names of one feature that contradict each other.
+    #[error("{name:?} is both there and not there")]
+    NameDiffers {
+        /// The name that was found last.
+        name: String,
+    },
     /// Reading failed; only where the input is a stream.
     #[error("cannot be read: {message}")]
     Io {

@@ -10,12 +10,13 @@
 
 use cpuid_db::{Basis, Registers};
 
+use crate::Provenance;
 use crate::digits::{decimal, hex32};
 use crate::draft::{Draft, Drafts};
 use crate::error::{Fault, Problem};
 use crate::lines::Lines;
+use crate::machine::Found;
 use crate::unrecorded::{Coverage, Told, ends_list};
-use crate::{Cpu, Provenance};
 
 /// A table of the format: its name, the leaf of its entry 0, and whether the index counts subleaves.
 const TABLES: [(&str, u32, Index); 8] = [
@@ -36,7 +37,7 @@ enum Index {
 }
 
 /// Reads the CPUs of one dump; live dumps also name the tool's version.
-pub(crate) fn read(bytes: &[u8]) -> Result<(Vec<Cpu>, Provenance), Fault> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Found, Fault> {
     let mut cpus = Drafts::default();
     let mut provenance = Provenance::default();
     for line in Lines::new(bytes) {
@@ -54,7 +55,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Vec<Cpu>, Provenance), Fault> {
     }
     cpus.iter_mut().for_each(drop_copies);
     let told = Told { cpuid: Coverage::FixedPlaces, msrs: false };
-    Ok((cpus.finish(Basis::Raw, told)?, provenance))
+    Ok(Found { provenance, ..Found::new(cpus.finish(Basis::Raw, told)?) })
 }
 
 /// Whether this line shows that a file has this format.

@@ -1,6 +1,6 @@
 //! libvirt's raw CPU data: `<cpudata arch='x86'>` with one element per leaf and per MSR.
 //!
-//! The files of libvirt's tests were made with `cpuid -1 -r`, so its traps apply. Left out: named models (`<cpu>`).
+//! The files of libvirt's tests were made with `cpuid -1 -r`, so its traps apply. Named models (`<cpu>`) have their own module.
 
 use cpuid_db::{Basis, Registers};
 use quick_xml::Reader;
@@ -11,26 +11,27 @@ use crate::digits::prefixed32;
 use crate::draft::Draft;
 use crate::error::{Fault, Problem};
 use crate::lines::{line_of, text_of};
+use crate::machine::Found;
 use crate::unrecorded::Told;
 
-/// Whether the first element of a file is `cpudata`.
-pub(crate) fn is_cpudata(bytes: &[u8]) -> bool {
+/// The name of a file's first element.
+pub(crate) fn root(bytes: &[u8]) -> Option<String> {
     let mut reader = Reader::from_str(valid_text(bytes));
     loop {
         match reader.read_event() {
-            Ok(Event::Start(element) | Event::Empty(element)) => return element.name().as_ref() == "cpudata",
-            Ok(Event::Eof) | Err(_) => return false,
+            Ok(Event::Start(element) | Event::Empty(element)) => return Some(element.name().as_ref().to_owned()),
+            Ok(Event::Eof) | Err(_) => return None,
             Ok(_) => {}
         }
     }
 }
 
-fn valid_text(bytes: &[u8]) -> &str {
+pub(crate) fn valid_text(bytes: &[u8]) -> &str {
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
 /// Reads the one CPU that a file describes.
-pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Cpu>, Fault> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Found, Fault> {
     let mut reader = Reader::from_str(text_of(bytes)?);
     let mut document = Document::default();
     loop {
@@ -39,13 +40,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Cpu>, Fault> {
             .map_err(|error| syntax(&error).at_line(line_of(bytes, usize::try_from(reader.error_position()).unwrap_or(usize::MAX))))?;
         let line = || line_of(bytes, usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX));
         if event == Event::Eof {
-            return document.finish().map_err(|problem| problem.at_line(line()));
+            return document.finish().map(Found::new).map_err(|problem| problem.at_line(line()));
         }
         document.event(&event).map_err(|problem| problem.at_line(line()))?;
     }
 }
 
-fn syntax(error: &quick_xml::Error) -> Problem {
+pub(crate) fn syntax(error: &quick_xml::Error) -> Problem {
     Problem::syntax(&error.to_string())
 }
 
@@ -105,9 +106,14 @@ impl Document {
 }
 
 fn check_arch(element: &BytesStart<'_>) -> Result<(), Problem> {
-    let arch = element.try_get_attribute("arch").map_err(|error| syntax(&error.into()))?;
-    let arch = arch.ok_or(Problem::Missing { what: "arch" })?;
-    if arch.value == "x86" { Ok(()) } else { Err(Problem::expected("arch='x86'", arch.value.as_bytes())) }
+    let arch = attribute(element, "arch")?.ok_or(Problem::Missing { what: "arch" })?;
+    if arch == "x86" { Ok(()) } else { Err(Problem::expected("arch='x86'", arch.as_bytes())) }
+}
+
+/// The value of an attribute as it stands there.
+pub(crate) fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, Problem> {
+    let attribute = element.try_get_attribute(name).map_err(|error| syntax(&error.into()))?;
+    Ok(attribute.map(|attribute| attribute.value.into_owned()))
 }
 
 /// The numbers in the named attributes; other attributes are ignored.

@@ -17,5 +17,8 @@ pub const MAX_MACHINES: usize = 4096;
 /// The most leaves and subleaves of one CPU.
 pub const MAX_LEAVES: usize = CpuidTable::CAPACITY;
 
+/// The most names of one machine that the database does not know.
+pub const MAX_NAMES: usize = 4096;
+
 /// The most MSRs of one CPU: enough for every address that a tool tries.
 pub const MAX_MSRS: usize = 65536;

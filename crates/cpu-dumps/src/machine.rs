@@ -15,10 +15,34 @@ pub struct Machine {
     pub provenance: Provenance,
     /// Where the view comes from; the same for all its CPUs.
     pub basis: Basis,
+    /// Names in the file that neither the database nor the model data knows, as they stand there: what they say is not in the CPUs.
+    pub unknown_names: Vec<String>,
     /// The logical CPUs in the order of the file; at least one after a successful read.
     pub cpus: Vec<Cpu>,
     /// What KVM offers there, if it was asked; boxed, since few files have it and it is large.
     pub kvm: Option<Box<KvmView>>,
+}
+
+/// A machine as one file of a foreign format describes it.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// The machine's name, where the format has names.
+    pub(crate) name: Option<String>,
+    pub(crate) provenance: Provenance,
+    pub(crate) unknown_names: Vec<String>,
+    pub(crate) cpus: Vec<Cpu>,
+}
+
+impl Found {
+    pub(crate) fn new(cpus: Vec<Cpu>) -> Self {
+        Self { cpus, ..Self::default() }
+    }
+
+    pub(crate) fn into_machine(self, name: &str, format: Format) -> Machine {
+        let Self { name: own, provenance, unknown_names, cpus } = self;
+        let basis = cpus.first().map_or(Basis::Raw, |cpu| cpu.policy.basis);
+        Machine { name: own.unwrap_or_else(|| name.to_owned()), format, provenance, basis, unknown_names, cpus, kvm: None }
+    }
 }
 
 impl Machine {

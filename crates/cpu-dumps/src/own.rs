@@ -2,13 +2,13 @@
 //!
 //! Unknown keys are skipped, so that newer programs can say more; a known key with a value of the wrong kind is an error.
 
-use cpuid_db::{Basis, CpuidTable, Policy, Registers, Unrecorded, UnrecordedList};
+use cpuid_db::{Basis, CpuidTable, FeatureSet, Place, Policy, Register, Registers, Unrecorded, UnrecordedList, words};
 use serde::de::Deserializer;
 
 use crate::draft::{Draft, too_many_feature_msrs};
 use crate::error::{Fault, Problem};
 use crate::json::{self, Cursor, Documents, List, Object};
-use crate::limits::{MAX_CPUS, MAX_LEAVES, MAX_MACHINES, MAX_MSRS};
+use crate::limits::{MAX_CPUS, MAX_LEAVES, MAX_MACHINES, MAX_MSRS, MAX_NAMES};
 use crate::{CoreType, Cpu, Format, KvmView, Machine, Provenance};
 
 /// Reads all documents of a file; those without a name get `name`.
@@ -24,16 +24,6 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Machine>, Fault> {
         machines.push(machine);
     }
     Ok(machines)
-}
-
-/// Reads a file that holds exactly one document.
-pub(crate) fn read_one(name: &str, bytes: &[u8]) -> Result<Machine, Fault> {
-    let mut documents = Documents::new(bytes)?;
-    let machine = next(name, &mut documents, MAX_CPUS)?.ok_or(Problem::Empty)?;
-    if next(name, &mut documents, MAX_CPUS)?.is_some() {
-        return Err(Problem::TooMany { what: "document on a line", limit: 1 }.into());
-    }
-    Ok(machine)
 }
 
 fn next(name: &str, documents: &mut Documents<'_>, cpus_left: usize) -> Result<Option<Machine>, Fault> {
@@ -54,6 +44,7 @@ struct Document {
     name: Option<String>,
     basis: Option<Basis>,
     provenance: Provenance,
+    unknown_names: Vec<String>,
     cpus: Vec<Draft>,
     /// How many more CPUs the file may have.
     cpus_left: usize,
@@ -77,6 +68,7 @@ impl Document {
             format,
             provenance: self.provenance,
             basis,
+            unknown_names: self.unknown_names,
             cpus,
             kvm: self.kvm.map(|kvm| kvm.into_view().map(Box::new)).transpose()?,
         })
@@ -84,7 +76,8 @@ impl Document {
 }
 
 impl Object for Document {
-    const KEYS: &'static [&'static str] = &["schema", "name", "basis", "provenance", "cpus", "kvm", "leaves", "msrs", "unrecorded"];
+    const KEYS: &'static [&'static str] =
+        &["schema", "name", "basis", "provenance", "cpus", "kvm", "leaves", "msrs", "unrecorded", "named", "unknown_names"];
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {
@@ -97,9 +90,19 @@ impl Object for Document {
                 let mut list = Cpus { cpus: &mut self.cpus, limit };
                 json::list(value, at, ("CPUs", MAX_CPUS), &mut list)?;
             }
+            "unknown_names" => json::list(value, at, ("unknown names", MAX_NAMES), &mut Names(&mut self.unknown_names))?,
             "kvm" => json::object(value, at, &mut **self.kvm.get_or_insert_default())?,
             _ => self.policy.get_or_insert_default().member(key, value, at)?,
         }
+        Ok(())
+    }
+}
+
+struct Names<'a>(&'a mut Vec<String>);
+
+impl List for Names<'_> {
+    fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
+        self.0.push(json::string(value, at)?);
         Ok(())
     }
 }
@@ -151,7 +154,7 @@ struct View {
 }
 
 impl Object for View {
-    const KEYS: &'static [&'static str] = &["cpu", "core_type", "basis", "leaves", "msrs", "unrecorded"];
+    const KEYS: &'static [&'static str] = &["cpu", "core_type", "basis", "leaves", "msrs", "unrecorded", "named"];
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         let cpu = &mut self.cpu;
@@ -164,6 +167,7 @@ impl Object for View {
             "basis" => self.basis = basis(value, at)?,
             "leaves" => json::list(value, at, ("leaves in one CPU", MAX_LEAVES), &mut Leaves(cpu))?,
             "msrs" => json::list(value, at, ("MSRs in one CPU", MAX_MSRS), &mut Msrs(cpu))?,
+            "named" => json::list(value, at, ("named words", 2 * words().len()), &mut Words(&mut cpu.named))?,
             _ => {
                 let limit = ("unrecorded places", UnrecordedList::CAPACITY);
                 json::list(value, at, limit, &mut Places(&mut cpu.unrecorded))?;
@@ -291,18 +295,18 @@ struct Places<'a>(&'a mut UnrecordedList);
 
 impl List for Places<'_> {
     fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
-        json::object(value, at, &mut Place { list: self.0, leaf: None, subleaf: 0, msr: None })
+        json::object(value, at, &mut Unknown { list: self.0, leaf: None, subleaf: 0, msr: None })
     }
 }
 
-struct Place<'a> {
+struct Unknown<'a> {
     list: &'a mut UnrecordedList,
     leaf: Option<u32>,
     subleaf: u32,
     msr: Option<u32>,
 }
 
-impl Object for Place<'_> {
+impl Object for Unknown<'_> {
     const KEYS: &'static [&'static str] = &["leaf", "subleaf", "msr"];
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
@@ -323,5 +327,55 @@ impl Object for Place<'_> {
         };
         let inserted = self.list.insert(place);
         inserted.map_err(|full| Problem::TooMany { what: "unrecorded places", limit: full.capacity })
+    }
+}
+
+/// Features that are known in unrecorded places: the bits of a register or MSR that the source names.
+struct Words<'a>(&'a mut FeatureSet);
+
+impl List for Words<'_> {
+    fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
+        json::object(value, at, &mut Named { set: self.0, leaf: None, subleaf: 0, register: None, msr: None, mask: None })
+    }
+}
+
+struct Named<'a> {
+    set: &'a mut FeatureSet,
+    leaf: Option<u32>,
+    subleaf: u32,
+    register: Option<Register>,
+    msr: Option<u32>,
+    mask: Option<u64>,
+}
+
+impl Object for Named<'_> {
+    const KEYS: &'static [&'static str] = &["leaf", "subleaf", "register", "msr", "mask"];
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        match key {
+            "leaf" => self.leaf = Some(json::hex32(value, at)?),
+            "subleaf" => self.subleaf = json::hex32(value, at)?,
+            "register" => self.register = Some(json::register(value, at)?),
+            "msr" => self.msr = Some(json::hex32(value, at)?),
+            _ => self.mask = Some(json::hex64(value, at)?),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        let mask = self.mask.ok_or(Problem::Missing { what: "mask" })?;
+        let halves = match (self.leaf, self.register, self.msr) {
+            (Some(leaf), Some(register), None) => [Some(Place::Cpuid { leaf, subleaf: self.subleaf, register }), None],
+            (None, None, Some(index)) => [false, true].map(|high| Some(Place::Msr { index, high })),
+            _ => return Err(Problem::Missing { what: "either leaf and register or msr" }),
+        };
+        let mut set = *self.set.words();
+        for (word, row) in set.iter_mut().zip(words()) {
+            // Bits without a name, of a newer or older database, are not features here.
+            let high = matches!(row.place, Place::Msr { high: true, .. });
+            *word |= if halves.contains(&Some(row.place)) { (mask >> if high { 32 } else { 0 }) as u32 } else { 0 };
+        }
+        *self.set = FeatureSet::from_words(set);
+        Ok(())
     }
 }

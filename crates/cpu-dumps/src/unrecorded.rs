@@ -3,30 +3,34 @@
 //! The database says which leaves, subleaves and feature MSRs have a meaning; the CPU's own announcements say which of them it has;
 //! the format says which of those an absent line is silent about.
 
-use cpuid_db::{CpuidTable, Feature, FeatureSet, LeafRow, Location, Policy, Register, Registers, Unrecorded, Vendor, leaves};
+use cpuid_db::{CpuidTable, Feature, FeatureSet, LeafRow, Location, Policy, Register, Registers, TableFull, Unrecorded, Vendor, leaves};
 
 use crate::error::Problem;
 
 /// What an absent leaf or subleaf means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Coverage {
+pub(crate) enum Coverage<'a> {
     /// The tool asks for everything: it reads zero.
     Full,
     /// The tool does not know subleaves, but for the lists that it prints line by line: a missing subleaf is unknown.
     FirstSubleaves,
+    /// The tool knows the subleaves of these leaves; a missing subleaf of another leaf is unknown.
+    Lists(&'a [u32]),
     /// The format has room for fixed places only: whatever is missing is unknown.
     FixedPlaces,
+    /// The format knows no registers, at most names of bits: all is unknown but for these leaves and subleaves.
+    Names(&'a [(u32, u32)]),
 }
 
 /// What absence means in one file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Told {
-    pub(crate) cpuid: Coverage,
+pub(crate) struct Told<'a> {
+    pub(crate) cpuid: Coverage<'a>,
     /// Whether the tool tried every feature MSR, so that an absent one does not exist.
     pub(crate) msrs: bool,
 }
 
-impl Told {
+impl Told<'_> {
     /// Every leaf was asked for, no MSR.
     pub(crate) const CPUID_ONLY: Self = Self { cpuid: Coverage::Full, msrs: false };
     /// Every leaf and every feature MSR was asked for.
@@ -42,7 +46,7 @@ pub(crate) fn feature_msrs() -> impl Iterator<Item = u32> {
 ///
 /// A place whose gate is unknown is itself unknown, and gates may stand anywhere (the VMX control that opens MSR 48BH is
 /// a bit of 48EH): so the rows are gone over until the list no longer grows.
-pub(crate) fn fill(policy: &mut Policy, told: Told, unreadable: &[u32]) -> Result<(), Problem> {
+pub(crate) fn fill(policy: &mut Policy, told: Told<'_>, unreadable: &[u32]) -> Result<(), Problem> {
     let features = policy.features();
     loop {
         let known = policy.unrecorded.as_slice().len();
@@ -50,7 +54,7 @@ pub(crate) fn fill(policy: &mut Policy, told: Told, unreadable: &[u32]) -> Resul
             match row.leaf {
                 Some(leaf) => fill_leaf(policy, &features, row, leaf, told.cpuid)?,
                 None if told.msrs || unreadable.contains(&row.msr) => {}
-                None => fill_msr(policy, &features, row)?,
+                None => fill_msr(policy, &features, row, told.cpuid)?,
             }
         }
         if policy.unrecorded.as_slice().len() == known {
@@ -59,7 +63,7 @@ pub(crate) fn fill(policy: &mut Policy, told: Told, unreadable: &[u32]) -> Resul
     }
 }
 
-fn fill_leaf(policy: &mut Policy, features: &FeatureSet, row: &LeafRow, leaf: u32, coverage: Coverage) -> Result<(), Problem> {
+fn fill_leaf(policy: &mut Policy, features: &FeatureSet, row: &LeafRow, leaf: u32, coverage: Coverage<'_>) -> Result<(), Problem> {
     let foreign = row.hypervisor.is_some() && row.hypervisor != policy.hypervisor();
     if coverage == Coverage::Full || foreign || !may_exist(policy, leaf, coverage) || is_gated(policy, features, row) {
         return Ok(());
@@ -74,16 +78,21 @@ fn fill_leaf(policy: &mut Policy, features: &FeatureSet, row: &LeafRow, leaf: u3
     Ok(())
 }
 
-fn fill_msr(policy: &mut Policy, features: &FeatureSet, row: &LeafRow) -> Result<(), Problem> {
-    if policy.msrs.get(row.msr).is_some() || is_gated(policy, features, row) {
+fn fill_msr(policy: &mut Policy, features: &FeatureSet, row: &LeafRow, coverage: Coverage<'_>) -> Result<(), Problem> {
+    let is_recorded = policy.msrs.get(row.msr).is_some() && !matches!(coverage, Coverage::Names(_));
+    if is_recorded || is_gated(policy, features, row) {
         return Ok(());
     }
     insert(policy, Unrecorded::Msr { index: row.msr })
 }
 
+pub(crate) fn too_many_unrecorded(full: TableFull) -> Problem {
+    Problem::TooMany { what: "unrecorded places", limit: full.capacity }
+}
+
 fn insert(policy: &mut Policy, place: Unrecorded) -> Result<(), Problem> {
     let list = &mut policy.unrecorded;
-    list.insert(place).map_err(|full| Problem::TooMany { what: "unrecorded places", limit: full.capacity })
+    list.insert(place).map_err(too_many_unrecorded)
 }
 
 /// Whether every feature that could give the leaf or MSR a meaning is known to be absent.
@@ -96,13 +105,17 @@ fn is_known_absent(policy: &Policy, features: &FeatureSet, feature: Feature) -> 
         Location::Cpuid { leaf, subleaf, .. } => Unrecorded::Cpuid { leaf, subleaf },
         Location::Msr { index, .. } => Unrecorded::Msr { index },
     };
-    !features.contains(feature) && !policy.unrecorded.contains(place)
+    !features.contains(feature) && (policy.named.contains(feature) || !policy.unrecorded.contains(place))
 }
 
 /// Whether the CPU has this leaf, or may have it: libcpuid's format has no room for the leaf that announces Centaur's range.
-fn may_exist(policy: &Policy, leaf: u32, coverage: Coverage) -> bool {
-    let centaur = matches!(policy.vendor(), Vendor::Centaur | Vendor::Zhaoxin);
-    policy.cpuid.in_range(leaf) || (coverage == Coverage::FixedPlaces && centaur && leaf >> 16 == 0xc000)
+fn may_exist(policy: &Policy, leaf: u32, coverage: Coverage<'_>) -> bool {
+    let centaur = matches!(policy.vendor(), Vendor::Centaur | Vendor::Zhaoxin) && leaf >> 16 == 0xc000;
+    match coverage {
+        Coverage::FixedPlaces => centaur || policy.cpuid.in_range(leaf),
+        Coverage::Names(_) => centaur || matches!(leaf >> 16, 0 | 0x4000 | 0x8000),
+        _ => policy.cpuid.in_range(leaf),
+    }
 }
 
 /// How far subleaves are followed. Leaf 0DH has one per state component, up to the last that is defined (APX, 19).
@@ -110,11 +123,13 @@ fn highest_subleaf(leaf: u32) -> u32 {
     if leaf == 0xd { 19 } else { 3 }
 }
 
-fn is_unknown(cpuid: &CpuidTable, leaf: u32, subleaf: u32, coverage: Coverage) -> bool {
+fn is_unknown(cpuid: &CpuidTable, leaf: u32, subleaf: u32, coverage: Coverage<'_>) -> bool {
     let silent = match coverage {
         Coverage::Full => false,
         Coverage::FirstSubleaves => subleaf > 0,
+        Coverage::Lists(lists) => subleaf > 0 && !lists.contains(&leaf),
         Coverage::FixedPlaces => true,
+        Coverage::Names(complete) => return !complete.contains(&(leaf, subleaf)),
     };
     silent && cpuid.get(leaf, subleaf).is_none() && is_announced(cpuid, leaf, subleaf, coverage) && !is_list_complete(cpuid, leaf, coverage)
 }
@@ -141,7 +156,7 @@ const ANNOUNCED: [(u32, Announced); 10] = [
     (0x24, Announced::Highest(Register::Eax)),
 ];
 
-fn is_announced(cpuid: &CpuidTable, leaf: u32, subleaf: u32, coverage: Coverage) -> bool {
+fn is_announced(cpuid: &CpuidTable, leaf: u32, subleaf: u32, coverage: Coverage<'_>) -> bool {
     let first = match cpuid.get(leaf, 0) {
         None if coverage == Coverage::FixedPlaces => return true,
         first => first.unwrap_or_default(),
@@ -182,7 +197,7 @@ pub(crate) fn ends_list(leaf: u32, registers: &Registers) -> bool {
 
 /// Whether the dump holds all entries of a list: the last one ends it, or the tool prints lists without their end
 /// (and without anything when they are empty).
-fn is_list_complete(cpuid: &CpuidTable, leaf: u32, coverage: Coverage) -> bool {
+fn is_list_complete(cpuid: &CpuidTable, leaf: u32, coverage: Coverage<'_>) -> bool {
     let entries = cpuid.leaf(leaf);
     let printed = coverage == Coverage::FirstSubleaves && entries.len() != 1;
     let is_list = LISTS.iter().any(|(list, _, _)| *list == leaf);

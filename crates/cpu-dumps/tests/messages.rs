@@ -28,13 +28,13 @@ fn check(sample: &str, phrase: &str, cases: &[(&str, &str, &str)]) {
 
 #[test]
 fn what_is_no_dump_at_all() {
-    let known = "not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint";
+    let known = "not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint, Firecracker template, Firecracker MSR list, kcpuid -r, libvirt CPU, QMP replies, Propolis TOML, Propolis JSON, Cloud Hypervisor profile, kvm_cpuid2";
     let cases: [(&[u8], String); 9] = [
         (b"", "hosts/a.txt: the file is empty".into()),
         (b" \r\n\t\n", "hosts/a.txt: the file is empty".into()),
         (b"hello\n", format!("hosts/a.txt: {known}")),
         (b"{}", format!("hosts/a.txt: {known}")),
-        (b"<domain/>", format!("hosts/a.txt: {known}")),
+        (b"<html/>", format!("hosts/a.txt: {known}")),
         (b"a\nb\n\x7fELF\0", "hosts/a.txt:3: byte 0x7f is not text".into()),
         (
             b"{\"schema\": \"vcpu.dump/9\"}",
@@ -223,7 +223,7 @@ fn own_formats() {
             (
                 "\"schema\": \"vcpu.dump/1\",",
                 "\"basis\": \"raw\",",
-                ": not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint",
+                ": not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint, Firecracker template, Firecracker MSR list, kcpuid -r, libvirt CPU, QMP replies, Propolis TOML, Propolis JSON, Cloud Hypervisor profile, kvm_cpuid2",
             ),
             ("\"leaves\": [", "\"leaves\": {", ":13: cpus[0].leaves: invalid type: map, expected a list"),
         ],

@@ -122,6 +122,8 @@ pub struct Policy {
     pub basis: Basis,
     /// What the dump could not tell.
     pub unrecorded: UnrecordedList,
+    /// Features that are known although their place is unrecorded: a source that speaks in names knows a bit and not its neighbours.
+    pub named: FeatureSet,
 }
 
 /// One value of a field: the field and the subleaf it was found in.
@@ -140,6 +142,14 @@ impl FieldAt {
         let (first, last) = row.subleaves();
         let inside = (first..=last).contains(&self.subleaf);
         row.slot.filter(|_| inside).map(|slot| usize::from(slot) + (self.subleaf - first) as usize)
+    }
+
+    /// The leaf and subleaf or the MSR that holds it.
+    fn place(self) -> Unrecorded {
+        match self.field.row().place {
+            FieldPlace::Cpuid { leaf, .. } => Unrecorded::Cpuid { leaf, subleaf: self.subleaf },
+            FieldPlace::Msr { index } => Unrecorded::Msr { index },
+        }
     }
 }
 
@@ -207,19 +217,23 @@ impl Policy {
 
     /// The features of which the dump cannot tell whether the machine has them.
     pub fn unrecorded_features(&self) -> FeatureSet {
-        self.feature_words(|place| {
+        let unrecorded = self.feature_words(|place| {
             let place = match place {
                 Place::Cpuid { leaf, subleaf, .. } => Unrecorded::Cpuid { leaf, subleaf },
                 Place::Msr { index, .. } => Unrecorded::Msr { index },
             };
             if self.unrecorded.contains(place) { u32::MAX } else { 0 }
-        })
+        });
+        unrecorded.difference(&self.named)
     }
 
     /// The value of a field; `None` when its register or MSR is not recorded, out of range or another hypervisor's.
     pub fn field(&self, at: FieldAt) -> Option<u64> {
         let row = at.field.row();
         if row.hypervisor.is_some() && row.hypervisor != self.hypervisor() {
+            return None;
+        }
+        if self.unrecorded.contains(at.place()) {
             return None;
         }
         let word = match row.place {

@@ -193,3 +193,17 @@ proptest! {
         }
     }
 }
+
+/// A source that speaks in names knows single bits of a place, not the place.
+#[test]
+fn named_features_are_known_in_an_unrecorded_place() {
+    let mut policy = guest(Vendor::Intel, &[Feature::AVX]);
+    policy.unrecorded.insert(Unrecorded::Cpuid { leaf: 1, subleaf: 0 }).unwrap();
+    policy.named = FeatureSet::EMPTY.with(Feature::AVX).with(Feature::MOVBE);
+    let unknown = policy.unrecorded_features();
+    assert!(policy.features().contains(Feature::AVX) && !unknown.contains(Feature::AVX), "named as there");
+    assert!(!policy.features().contains(Feature::MOVBE) && !unknown.contains(Feature::MOVBE), "named as not there");
+    assert!(unknown.contains(Feature::SSE3), "not named");
+    let clflush = Field::all().find(|field| field.name() == "CLFLUSH_SIZE").unwrap();
+    assert_eq!(policy.field(FieldAt { field: clflush, subleaf: 0 }), None, "no name stands for a field");
+}

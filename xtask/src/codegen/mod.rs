@@ -1,11 +1,11 @@
 //! `cargo xtask codegen`: from `crates/cpuid-db/data/*.toml` to `src/generated/*.rs` and `docs/reference/*.md`.
 
 mod check;
-mod data;
+pub(crate) mod data;
 mod docs;
-mod emit;
+pub(crate) mod emit;
 mod flags;
-mod model;
+pub(crate) mod model;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -38,7 +38,8 @@ pub(crate) fn run(root: &Path, args: &[&str]) -> Result<(), String> {
     }
 }
 
-fn load(root: &Path) -> Result<Model, String> {
+/// Reads and checks the data files.
+pub(crate) fn load(root: &Path) -> Result<Model, String> {
     let mut problems = Problems::default();
     let (sources, hash) = data::load(&root.join("crates/cpuid-db/data"), &mut problems)?;
     let model = model::build(&sources, hash, &mut problems);

@@ -61,6 +61,7 @@ fn machine(recording: Recording, name: Option<&str>) -> Machine {
         provenance: Provenance { tool, kernel, microcode, source: None },
         basis: Basis::Raw,
         cpus: cpus.into_iter().map(cpu).collect(),
+        unknown_names: Vec::new(),
         kvm: None,
     }
 }

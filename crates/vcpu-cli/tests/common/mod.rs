@@ -136,6 +136,7 @@ impl Host {
             provenance: Provenance::default(),
             basis: Basis::Raw,
             cpus: vec![Cpu { number: 0, core_type: None, policy, msrs: Vec::new() }],
+            unknown_names: Vec::new(),
             kvm: None,
         };
         Self(machine)

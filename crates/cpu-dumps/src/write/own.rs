@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use cpuid_db::{CpuidEntry, CpuidTable, MsrEntry, Policy, Unrecorded};
+use cpuid_db::{CpuidEntry, CpuidTable, FeatureSet, MsrEntry, Place, Policy, Unrecorded, words};
 
 use crate::{Cpu, KvmView, Machine, Provenance};
 
@@ -45,6 +45,7 @@ impl fmt::Display for Dump<'_> {
         page.text("name", &machine.name)?;
         page.text("basis", machine.basis.name())?;
         page.provenance(&machine.provenance)?;
+        page.unknown_names(&machine.unknown_names)?;
         page.key("cpus")?;
         page.open('[')?;
         for cpu in cpus {
@@ -125,6 +126,19 @@ impl Page<'_, '_> {
         self.close('}')
     }
 
+    fn unknown_names(&mut self, names: &[String]) -> fmt::Result {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.key("unknown_names")?;
+        self.open('[')?;
+        for name in names {
+            self.item()?;
+            write!(self.f, "{}", Quoted(name))?;
+        }
+        self.close(']')
+    }
+
     fn cpu(&mut self, cpu: &Cpu) -> fmt::Result {
         self.item()?;
         self.open('{')?;
@@ -136,11 +150,12 @@ impl Page<'_, '_> {
         self.leaves(&cpu.policy.cpuid)?;
         self.msrs(&all_msrs(cpu))?;
         self.unrecorded(cpu.policy.unrecorded.as_slice())?;
+        self.named(&cpu.policy.named)?;
         self.close('}')
     }
 
     fn kvm(&mut self, kvm: &KvmView) -> fmt::Result {
-        let Policy { cpuid, msrs, basis, unrecorded } = &kvm.supported;
+        let Policy { cpuid, msrs, basis, unrecorded, named } = &kvm.supported;
         self.key("kvm")?;
         self.open('{')?;
         self.key("supported")?;
@@ -149,6 +164,7 @@ impl Page<'_, '_> {
         self.leaves(cpuid)?;
         self.msrs(msrs.entries())?;
         self.unrecorded(unrecorded.as_slice())?;
+        self.named(named)?;
         self.close('}')?;
         if let Some(emulated) = &kvm.emulated {
             self.key("emulated")?;
@@ -200,10 +216,33 @@ impl Page<'_, '_> {
         }
         self.close(']')
     }
+
+    fn named(&mut self, named: &FeatureSet) -> fmt::Result {
+        if named.is_empty() {
+            return Ok(());
+        }
+        self.key("named")?;
+        self.open('[')?;
+        let gap = self.gap();
+        for (mask, row) in named.words().iter().zip(words()).filter(|(mask, _)| **mask != 0) {
+            self.item()?;
+            match row.place {
+                Place::Cpuid { leaf, subleaf, register } => write!(
+                    self.f,
+                    "{{\"leaf\":{gap}\"0x{leaf:08x}\",{gap}\"subleaf\":{gap}\"0x{subleaf:02x}\",{gap}\"register\":{gap}\"{register}\",{gap}\"mask\":{gap}\"0x{mask:08x}\"}}"
+                )?,
+                Place::Msr { index, high } => {
+                    let mask = u64::from(*mask) << if high { 32 } else { 0 };
+                    write!(self.f, "{{\"msr\":{gap}\"0x{index:08x}\",{gap}\"mask\":{gap}\"0x{mask:016x}\"}}")?;
+                }
+            }
+        }
+        self.close(']')
+    }
 }
 
 /// All MSRs of a CPU, also those that somebody put into its policy only.
-fn all_msrs(cpu: &Cpu) -> Vec<MsrEntry> {
+pub(super) fn all_msrs(cpu: &Cpu) -> Vec<MsrEntry> {
     let mut all = cpu.msrs.clone();
     for feature_msr in cpu.policy.msrs.entries() {
         if let Err(at) = all.binary_search_by_key(&feature_msr.index, |msr| msr.index) {
@@ -214,7 +253,7 @@ fn all_msrs(cpu: &Cpu) -> Vec<MsrEntry> {
 }
 
 /// A JSON string.
-struct Quoted<'a>(&'a str);
+pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,15 +3,20 @@
 //! A reader describes an object by the keys that it wants ([`Object`]) and a list by what it does with an element ([`List`]).
 //! Keys that nobody wants are skipped.
 
+mod any;
+
 use std::cell::RefCell;
 use std::fmt::{self, Write};
 
+use cpuid_db::Register;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::Format;
 use crate::digits::prefixed;
 use crate::error::{Fault, Place, Problem};
 use crate::lines::text_of;
+
+pub(crate) use any::{Value, members, value};
 
 /// Where in a document the reader stands, and what it found wrong there.
 ///
@@ -103,9 +108,14 @@ impl<'a> Documents<'a> {
         Ok(Self { json: serde_json::Deserializer::from_str(text_of(bytes)?) })
     }
 
+    /// Whether nothing but white space is left.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.json.end().is_ok()
+    }
+
     /// Reads the next document into `document`; `None` at the end of the file.
     pub(crate) fn read(&mut self, document: &mut impl Object) -> Option<Result<(), Fault>> {
-        if self.json.end().is_ok() {
+        if self.is_over() {
             return None;
         }
         let cursor = Cursor::default();
@@ -196,6 +206,43 @@ impl<'de, O: Object> DeserializeSeed<'de> for MemberSeed<'_, O> {
     }
 }
 
+/// Reads an object of which the caller has begun to visit the members.
+pub(crate) fn object_of<'de, A: MapAccess<'de>, O: Object>(map: A, at: &Cursor, object: &mut O) -> Result<(), A::Error> {
+    ObjectVisitor { object, at }.visit_map(map)
+}
+
+/// Reads what is either a string, of which `parse` makes something, or an object.
+pub(crate) fn text_or_object<'de, D: Deserializer<'de>, O: Object>(
+    value: D,
+    at: &Cursor,
+    parse: impl FnOnce(&str, &mut O) -> Result<(), Problem>,
+    object: &mut O,
+) -> Result<(), D::Error> {
+    value.deserialize_any(EitherVisitor { parse, object, at })
+}
+
+struct EitherVisitor<'a, F, O> {
+    parse: F,
+    object: &'a mut O,
+    at: &'a Cursor,
+}
+
+impl<'de, O: Object, F: FnOnce(&str, &mut O) -> Result<(), Problem>> Visitor<'de> for EitherVisitor<'_, F, O> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an object")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        (self.parse)(text, self.object).map_err(|problem| self.at.refuse(problem))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        ObjectVisitor { object: self.object, at: self.at }.visit_map(map)
+    }
+}
+
 /// Reads a list of at most `limit` elements; `what` names them in the error.
 pub(crate) fn list<'de, D: Deserializer<'de>, L: List>(
     value: D,
@@ -204,6 +251,16 @@ pub(crate) fn list<'de, D: Deserializer<'de>, L: List>(
     list: &mut L,
 ) -> Result<(), D::Error> {
     value.deserialize_seq(ListVisitor { list, what, limit, at })
+}
+
+/// Reads a list of which the caller has begun to visit the elements.
+pub(crate) fn list_of<'de, A: SeqAccess<'de>, L: List>(
+    seq: A,
+    at: &Cursor,
+    (what, limit): (&'static str, usize),
+    list: &mut L,
+) -> Result<(), A::Error> {
+    ListVisitor { list, what, limit, at }.visit_seq(seq)
 }
 
 struct ListVisitor<'a, L> {
@@ -300,6 +357,12 @@ pub(crate) fn hex64<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<
     text(value, at, EXPECTED, |text| prefixed(text.as_bytes(), 16).ok_or_else(|| Problem::expected(EXPECTED, text.as_bytes())))
 }
 
+/// Reads the name of a register in either case.
+pub(crate) fn register<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<Register, D::Error> {
+    const EXPECTED: &str = "eax, ebx, ecx or edx";
+    text(value, at, EXPECTED, |text| Register::from_name(text).ok_or_else(|| Problem::expected(EXPECTED, text.as_bytes())))
+}
+
 /// Reads a number that is not negative.
 pub(crate) fn number<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
     <u32 as de::Deserialize>::deserialize(value)
@@ -319,14 +382,42 @@ pub(crate) fn detect(bytes: &[u8]) -> Result<Format, Fault> {
 
 struct Signs(Option<Format>);
 
+/// Keys that only one format has at the top.
+const SIGNS: [(&str, Format); 11] = [
+    ("guest_cpu_config", Format::FirecrackerFingerprint),
+    ("cpuid_modifiers", Format::FirecrackerTemplate),
+    ("msr_modifiers", Format::FirecrackerTemplate),
+    ("kvm_capabilities", Format::FirecrackerTemplate),
+    ("adjustments", Format::CloudHypervisorProfile),
+    ("required_msrs", Format::CloudHypervisorProfile),
+    ("entries", Format::PropolisJson),
+    ("board", Format::PropolisJson),
+    ("cpuid", Format::PropolisJson),
+    ("return", Format::Qmp),
+    ("QMP", Format::Qmp),
+];
+
 impl Object for Signs {
-    const KEYS: &'static [&'static str] = &["schema", "guest_cpu_config", "cpuid_modifiers"];
+    const KEYS: &'static [&'static str] = &[
+        "schema",
+        "guest_cpu_config",
+        "cpuid_modifiers",
+        "msr_modifiers",
+        "kvm_capabilities",
+        "adjustments",
+        "required_msrs",
+        "entries",
+        "board",
+        "cpuid",
+        "return",
+        "QMP",
+    ];
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
-        self.0 = Some(match key {
-            "schema" => text(value, at, "a string", schema)?,
-            _ => Format::FirecrackerFingerprint,
-        });
+        self.0 = match key {
+            "schema" => Some(text(value, at, "a string", schema)?),
+            _ => SIGNS.iter().find(|(sign, _)| *sign == key).map(|(_, format)| *format),
+        };
         // The rest of the document is for the reader.
         Err(de::Error::custom("known"))
     }
