@@ -5,8 +5,10 @@
 //!    0x00000007 0x00: eax=0x00000002 ebx=0xf1bf2ffb ecx=0x1a415f46 edx=0x23c14010
 //! ```
 //!
-//! The tool asks every range of leaves, also those that the CPU does not have and answers with data of its highest basic leaf.
-//! These lines are kept as printed: their first leaf announces no maximum inside its own range, so no reader of the table uses them.
+//! The tool prints every leaf up to the maximum that leaf 0 announces, and the subleaves that leaves announce: what is missing was cut
+//! off by somebody, and is unrecorded. It also asks every range of leaves, those too that the CPU does not have and answers with data of
+//! its highest basic leaf. These lines are kept as printed: their first leaf announces no maximum inside its own range, so no reader of
+//! the table uses them.
 
 use cpuid_db::{Basis, Register, Registers};
 
@@ -15,7 +17,7 @@ use crate::digits::{decimal, prefixed32};
 use crate::draft::Drafts;
 use crate::error::{Fault, Problem};
 use crate::lines::{Lines, word};
-use crate::unrecorded::Told;
+use crate::unrecorded::{Coverage, Told};
 
 /// Reads the CPUs of one output.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Cpu>, Fault> {
@@ -24,7 +26,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Cpu>, Fault> {
         let line = line?;
         read_line(&mut cpus, line.text.trim_ascii()).map_err(|problem| problem.at_line(line.number))?;
     }
-    Ok(cpus.finish(Basis::Raw, Told::CPUID_ONLY)?)
+    Ok(cpus.finish(Basis::Raw, Told { cpuid: Coverage::Printed, msrs: false })?)
 }
 
 /// Whether this line shows that a file has this format. Only leaf 0 does: the decoded output has the same headings, and

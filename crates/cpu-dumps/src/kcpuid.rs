@@ -27,7 +27,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Found, Fault> {
         let line = line?;
         output.line(line.text.trim_ascii()).map_err(|problem| problem.at_line(line.number))?;
     }
-    let Output { cpu, lists, .. } = output;
+    let Output { cpu, lists, headings, .. } = output;
+    // The second range is announced even when it is empty.
+    if headings == [true, false] {
+        return Err(Problem::Missing { what: "the heading of the extended leaves" }.into());
+    }
     if cpu.leaves.entries().is_empty() {
         return Err(Problem::NoCpu.into());
     }
@@ -50,14 +54,22 @@ struct Output {
     cpu: Draft,
     /// The leaves that are printed as lists.
     lists: Vec<u32>,
+    /// Which of the headings were there: one per range, each printed even when its range is empty.
+    headings: [bool; 2],
     /// The list that is open, and its highest subleaf so far.
     open: Option<(u32, Option<u32>)>,
 }
 
 impl Output {
     fn line(&mut self, line: &[u8]) -> Result<(), Problem> {
-        if line.is_empty() || is_heading(line) {
+        if let Some(range) = heading(line) {
             self.open = None;
+            let [basic, extended] = &mut self.headings;
+            match range {
+                Range::Basic => *basic = true,
+                Range::Extended => *extended = true,
+                Range::Other => {}
+            }
             return Ok(());
         }
         match Item::of(line).ok_or_else(|| Problem::expected(EXPECTED, line))? {
@@ -85,10 +97,24 @@ impl Output {
     }
 }
 
+/// What a heading announces.
+enum Range {
+    Basic,
+    Extended,
+    /// Another range, or the line under a heading, or a blank line.
+    Other,
+}
+
 /// `Basic Leafs :`, in later versions `Basic Leaves :`, and the line under it.
-fn is_heading(line: &[u8]) -> bool {
+fn heading(line: &[u8]) -> Option<Range> {
     let title = line.strip_suffix(b":").map_or(b"".as_slice(), <[u8]>::trim_ascii_end);
-    title.ends_with(b"Leafs") || title.ends_with(b"Leaves") || line.iter().all(|byte| *byte == b'=')
+    let range = title.strip_suffix(b"Leafs").or_else(|| title.strip_suffix(b"Leaves"));
+    match range.map(<[u8]>::trim_ascii_end) {
+        Some(b"Basic") => Some(Range::Basic),
+        Some(b"Extended") => Some(Range::Extended),
+        Some(_) => Some(Range::Other),
+        None => line.iter().all(|byte| *byte == b'=').then_some(Range::Other),
+    }
 }
 
 /// What a line is.

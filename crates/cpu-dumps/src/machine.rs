@@ -15,7 +15,7 @@ pub struct Machine {
     pub provenance: Provenance,
     /// Where the view comes from; the same for all its CPUs.
     pub basis: Basis,
-    /// Names in the file that neither the database nor the model data knows, as they stand there: what they say is not in the CPUs.
+    /// Names in the file that stand for no feature of the database and no model that is known: what they say is not in the CPUs.
     pub unknown_names: Vec<String>,
     /// The logical CPUs in the order of the file; at least one after a successful read.
     pub cpus: Vec<Cpu>,

@@ -13,7 +13,7 @@
 use cpuid_db::{Basis, Registers, Unrecorded, Vendor};
 use serde::de::{Deserialize, Deserializer};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::digits::hex_up_to;
 use crate::draft::Draft;
@@ -114,7 +114,7 @@ pub(crate) fn toml(bytes: &[u8]) -> Result<Vec<Found>, Fault> {
         return Err(Problem::TooMany { what: "CPUs", limit: MAX_CPUS }.into());
     }
     let mut found = Vec::new();
-    for (name, value) in profiles {
+    for (name, value) in in_order(profiles) {
         let DeValue::Table(table) = value.get_ref() else {
             return Err(at(Problem::expected("a profile", name.get_ref().as_bytes()), value));
         };
@@ -123,10 +123,17 @@ pub(crate) fn toml(bytes: &[u8]) -> Result<Vec<Found>, Fault> {
     Ok(found)
 }
 
+/// The members of a table in the order of the file.
+fn in_order<'a, 'b>(table: &'a DeTable<'b>) -> Vec<(&'a Spanned<DeString<'b>>, &'a Spanned<DeValue<'b>>)> {
+    let mut members: Vec<_> = table.iter().collect();
+    members.sort_by_key(|(key, _)| key.span().start);
+    members
+}
+
 fn profile(table: &DeTable<'_>, name: Option<String>, line: impl Fn(usize) -> usize) -> Result<Found, Fault> {
     let mut profile = Profile::default();
     let mut last = 0;
-    for (key, value) in table {
+    for (key, value) in in_order(table) {
         last = line(key.span().start);
         let taken = match (key.get_ref().as_ref(), value.get_ref()) {
             ("vendor", DeValue::String(vendor)) => profile.vendor(vendor),

@@ -12,6 +12,8 @@ use crate::error::Problem;
 pub(crate) enum Coverage<'a> {
     /// The tool asks for everything: it reads zero.
     Full,
+    /// The tool prints every leaf and subleaf that the CPU announces: one that is missing was cut off.
+    Printed,
     /// The tool does not know subleaves, but for the lists that it prints line by line: a missing subleaf is unknown.
     FirstSubleaves,
     /// The tool knows the subleaves of these leaves; a missing subleaf of another leaf is unknown.
@@ -128,7 +130,7 @@ fn is_unknown(cpuid: &CpuidTable, leaf: u32, subleaf: u32, coverage: Coverage<'_
         Coverage::Full => false,
         Coverage::FirstSubleaves => subleaf > 0,
         Coverage::Lists(lists) => subleaf > 0 && !lists.contains(&leaf),
-        Coverage::FixedPlaces => true,
+        Coverage::Printed | Coverage::FixedPlaces => true,
         Coverage::Names(complete) => return !complete.contains(&(leaf, subleaf)),
     };
     silent && cpuid.get(leaf, subleaf).is_none() && is_announced(cpuid, leaf, subleaf, coverage) && !is_list_complete(cpuid, leaf, coverage)

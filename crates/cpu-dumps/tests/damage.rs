@@ -42,7 +42,8 @@ fn files_cut_at_any_byte() {
     for (format, text) in SAMPLES {
         for length in 0..text.len() {
             let read = survive(&text.as_bytes()[..length]);
-            let has_an_end = !matches!(format, Format::Aida | Format::LibcpuidRaw | Format::CpuidR);
+            let ends_anywhere = [Format::Aida, Format::LibcpuidRaw, Format::CpuidR, Format::Kcpuid, Format::PropolisToml];
+            let has_an_end = !ends_anywhere.contains(&format);
             let is_cut = !text[length..].trim().is_empty();
             assert!(read.is_none() || !(has_an_end && is_cut), "{format} cut at {length} is taken for whole");
         }
@@ -102,6 +103,22 @@ fn lines_shuffled_doubled_and_mixed_between_formats() {
             let count = numbers.below(own.len() * 2);
             let picked: Vec<&str> = (0..count).map(|_| pool[numbers.below(pool.len())]).collect();
             survive(picked.join("\n").as_bytes());
+        }
+    }
+}
+
+#[test]
+fn tables_of_kvm_are_read_whole_or_not_at_all() {
+    let whole = samples::kvm_cpuid2();
+    assert!(survive(&whole).is_some());
+    for length in 0..whole.len() {
+        assert!(survive(&whole[..length]).is_none(), "cut at {length}");
+    }
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            survive(&bytes);
         }
     }
 }

@@ -70,8 +70,20 @@ fn lists_that_are_printed_line_by_line_are_complete() {
 }
 
 #[test]
-fn cpuid_r_and_libvirt_know_every_leaf() {
-    let text = "CPU:\n   0x00000000 0x00: eax=0x0000000d ebx=0x00000000 ecx=0x00000000 edx=0x00000000\n   0x00000007 0x00: eax=0x00000002 ebx=0x00000000 ecx=0x00000000 edx=0x00000000\n";
+fn cpuid_r_prints_every_leaf_that_the_cpu_announces() {
+    let line =
+        |leaf: u32, eax: u32, ecx: u32| format!("   0x{leaf:08x} 0x00: eax=0x{eax:08x} ebx=0x00000000 ecx=0x{ecx:08x} edx=0x00000000\n");
+    let whole = format!("CPU:\n{}{}{}{}", line(0, 3, 0), line(1, 0, 0), line(2, 0, 0), line(3, 0, 0));
+    assert_eq!(leaves(&whole), []);
+    let cut = whole.replace(&line(2, 0, 0), "");
+    assert_eq!(leaves(&cut), [(2, 0)]);
+    let text = format!("CPU:\n{}{}", line(0, 7, 0), line(7, 1, 0));
+    assert!(leaves(&text).contains(&(7, 1)) && !leaves(&text).contains(&(7, 2)), "7.0.EAX announces 7.1");
+}
+
+#[test]
+fn libvirt_knows_every_leaf() {
+    let text = "<cpudata arch='x86'><cpuid eax_in='0x0' ecx_in='0x0' eax='0xd' ebx='0x0' ecx='0x0' edx='0x0'/><cpuid eax_in='0x7' ecx_in='0x0' eax='0x2' ebx='0x0' ecx='0x0' edx='0x0'/></cpudata>";
     assert_eq!(leaves(text), []);
 }
 

@@ -1,5 +1,6 @@
 //! The text formats that hold registers line by line: `cpuid -r` and libvirt's `cpudata`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use cpuid_db::{CpuidEntry, MsrEntry, Registers};
@@ -10,10 +11,11 @@ use crate::{Cpu, Machine};
 /// The output that cpuid(1) with `-r` would give.
 pub(super) fn cpuid_r(machine: &Machine) -> String {
     let mut text = String::new();
+    // Some tools number every CPU 0; this one does not.
+    let numbers: BTreeSet<u32> = machine.cpus.iter().map(|cpu| cpu.number).collect();
+    let are_unique = numbers.len() == machine.cpus.len();
     for (rank, cpu) in machine.cpus.iter().enumerate() {
-        // Some tools number every CPU 0; this one does not.
-        let is_unique = machine.cpus.iter().filter(|other| other.number == cpu.number).count() == 1;
-        let number = if is_unique { cpu.number as usize } else { rank };
+        let number = if are_unique { cpu.number as usize } else { rank };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "CPU {number}:");
         for CpuidEntry { leaf, subleaf, registers: Registers { eax, ebx, ecx, edx } } in cpu.policy.cpuid.entries() {

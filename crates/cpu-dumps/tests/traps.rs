@@ -1,0 +1,185 @@
+//! Traps that other projects fell into with files of CPUID and MSRs: one named test each, for all formats at once where it can be.
+
+mod samples;
+
+use std::fmt::Write;
+
+use cpu_dumps::{Bits, Format, Lost, Machine, Target, documents, limits, lines, read, read_template, write};
+use cpuid_db::{Feature, Registers, Unrecorded};
+
+fn machine(text: &str) -> Machine {
+    read("dir/name.ext", text.as_bytes()).unwrap().remove(0)
+}
+
+/// A machine with these leaves, in every format that this crate writes; each written file is read again.
+fn in_every_format(leaves: &[(u32, u32, Registers)]) -> Vec<(Target, Machine)> {
+    let mut machine = machine(samples::CPUID_R);
+    for (leaf, subleaf, registers) in leaves {
+        machine.cpus[0].policy.cpuid.insert(*leaf, *subleaf, *registers).unwrap();
+    }
+    let again = |target| read("a", write(&machine, target).unwrap().parts[0].text.as_bytes()).unwrap().remove(0);
+    Target::ALL.map(|target| (target, again(target))).into()
+}
+
+#[test]
+fn bits_that_nobody_has_named_are_kept() {
+    let all = Registers::new(u32::MAX, u32::MAX, u32::MAX, u32::MAX);
+    for (target, machine) in in_every_format(&[(0x7777, 0, all), (7, 0, all)]) {
+        assert_eq!(machine.cpus[0].policy.cpuid.get(7, 0), Some(all), "{target}");
+        assert_eq!(machine.cpus[0].policy.cpuid.get(0x7777, 0), Some(all), "{target}");
+    }
+}
+
+#[test]
+fn the_maximum_leaf_is_itself_a_leaf() {
+    for (target, machine) in in_every_format(&[(7, 0, Registers::new(0, 1, 0, 0))]) {
+        assert!(machine.cpus[0].policy.cpuid.in_range(7), "{target}");
+        assert!(machine.cpus[0].policy.features().contains(Feature::FSGSBASE), "{target}: the sample's maximum is 7");
+    }
+}
+
+#[test]
+fn a_leaf_of_zeros_is_not_an_absent_leaf() {
+    for (target, machine) in in_every_format(&[(5, 0, Registers::ZERO)]) {
+        assert_eq!(machine.cpus[0].policy.cpuid.get(5, 0), Some(Registers::ZERO), "{target}");
+        assert_eq!(machine.cpus[0].policy.cpuid.get(6, 0), None, "{target}");
+    }
+}
+
+#[test]
+fn counts_that_a_cpu_announces_are_not_believed() {
+    // As many subleaves as a register can say, in every leaf that says so.
+    let most = Registers::new(u32::MAX, u32::MAX, u32::MAX, u32::MAX);
+    let leaves = [7, 0xd, 0x10, 0x14, 0x18, 0x1d, 0x8000_001d, 0x8000_0026].map(|leaf| (leaf, 0, most));
+    for (target, machine) in in_every_format(&leaves) {
+        assert!(machine.cpus[0].policy.unrecorded.as_slice().len() < 100, "{target}");
+    }
+}
+
+#[test]
+fn an_absent_subleaf_is_not_zero_where_the_tool_did_not_ask() {
+    let text = samples::KCPUID.replace("0x00000000: EAX=0x00000007", "0x00000000: EAX=0x00000024");
+    let leaf = "0x00000024: EAX=0x00000001, EBX=0x00000002, ECX=0x00000000, EDX=0x00000000\nExtended Leafs";
+    let text = text.replace("  0: EAX=0x00000001", "  0: EAX=0x00000001").replace("Extended Leafs", leaf);
+    let gated = text.replace(
+        "  1: EAX=0x00000010, EBX=0x00000000, ECX=0x00000000, EDX=0x00000000",
+        "  1: EAX=0x00000010, EBX=0x00000000, ECX=0x00000000, EDX=0x00080000",
+    );
+    let policy = &machine(&gated).cpus[0].policy;
+    assert!(policy.unrecorded.contains(Unrecorded::Cpuid { leaf: 0x24, subleaf: 1 }), "{:?}", policy.unrecorded);
+}
+
+#[test]
+fn the_order_of_leaves_does_not_matter() {
+    let mut lines: Vec<&str> = samples::CPUID_R.lines().skip(1).collect();
+    lines.reverse();
+    assert_eq!(machine(&format!("CPU 0:\n{}\n", lines.join("\n"))), machine(samples::CPUID_R));
+    let mut rules: Vec<&str> =
+        samples::CLOUD_HYPERVISOR.lines().filter(|line| line.starts_with("    [")).map(|line| line.trim_end_matches(',')).collect();
+    rules.reverse();
+    let reversed = format!("{{\"adjustments\": [{}]}}", rules.join(",\n"));
+    assert_eq!(machine(&reversed), machine(samples::CLOUD_HYPERVISOR));
+}
+
+#[test]
+fn errors_carry_the_offender() {
+    let error = read("hosts/a.toml", b"[cpuid.a]\nvendor = \"amd\"\n\"7\" = [0, 0, 0, 0]\n\"7-0\" = [0, 0, 0, 0]\n").unwrap_err();
+    assert_eq!(error.name, "hosts/a.toml");
+    assert_eq!(error.problem, cpu_dumps::Problem::WithAndWithoutSubleaf { leaf: 7 });
+    assert_eq!(error.place, cpu_dumps::Place::Line(4));
+}
+
+#[test]
+fn states_are_compared_with_the_bits_that_they_leave_open() {
+    let with = |bitmap: &str| {
+        let text = samples::FIRECRACKER_TEMPLATE.replace("\"1x0\"", &format!("\"{bitmap}\""));
+        read_template("a", text.as_bytes()).unwrap().cpuid[1].bits
+    };
+    assert_eq!((with("0b1x0"), with("1_x_0"), with("xxx1x0")), (Bits { filter: 5, value: 4 }, with("1x0"), with("1x0")));
+    assert_ne!(with("1x0"), with("100"), "the values are the same");
+}
+
+#[test]
+fn a_bitmap_that_looks_hexadecimal_is_none() {
+    let text = samples::FIRECRACKER_TEMPLATE.replace("\"1x0\"", "\"0x1\"");
+    assert_eq!(read_template("a", text.as_bytes()).unwrap().cpuid[1].bits, Bits { filter: 0b101, value: 0b001 });
+}
+
+#[test]
+fn a_format_without_provenance_loses_it_aloud() {
+    let machine = machine(samples::FIRECRACKER);
+    for target in Target::ALL.into_iter().filter(|target| *target != Target::Dump) {
+        let lost = write(&machine, target).unwrap().lost;
+        for part in [Lost::Tool, Lost::Kernel, Lost::Microcode] {
+            assert!(lost.contains(&part), "{target} {part}");
+        }
+    }
+}
+
+#[test]
+fn strings_with_escapes_are_read_like_others() {
+    // Readers that borrow strings from the input fail here, and on streams.
+    let cases = [
+        (samples::CLOUD_HYPERVISOR, "\"0x0\"", "\"0\\u0078\\u0030\""),
+        (samples::FIRECRACKER_DUMP, "\"eax\"", "\"\\u0065ax\""),
+        (samples::DUMP, "\"0x00000007\"", "\"0\\u007800000007\""),
+    ];
+    for (text, plain, escaped) in cases {
+        let changed = text.replace(plain, escaped);
+        assert_ne!(changed, text);
+        assert_eq!(machine(&changed), machine(text));
+        let streamed: Vec<Machine> = documents("name", changed.as_bytes()).map(Result::unwrap).collect();
+        assert_eq!(streamed[0].cpus, machine(text).cpus);
+    }
+}
+
+#[test]
+fn tables_of_kvm_size_are_read_and_larger_ones_are_refused_aloud() {
+    let mut text = String::from("CPU:\n");
+    text.push_str("   0x00000000 0x00: eax=0x000000ff ebx=0x756e6547 ecx=0x6c65746e edx=0x49656e69\n");
+    for leaf in 1..limits::MAX_LEAVES {
+        writeln!(text, "   0x{leaf:08x} 0x00: eax=0x000000ff ebx=0x00000000 ecx=0x00000000 edx=0x00000000").unwrap();
+    }
+    let machine = machine(&text);
+    assert_eq!(machine.cpus[0].policy.cpuid.entries().len(), 256);
+    for target in Target::ALL {
+        let again = read("a", write(&machine, target).unwrap().parts[0].text.as_bytes()).unwrap();
+        assert_eq!(again[0].cpus[0].policy.cpuid, machine.cpus[0].policy.cpuid, "{target}");
+    }
+    text.push_str("   0x00000100 0x00: eax=0x00000000 ebx=0x00000000 ecx=0x00000000 edx=0x00000000\n");
+    assert_eq!(read("a", text.as_bytes()).unwrap_err().to_string(), "a:258: more than 256 leaves in one CPU");
+}
+
+#[test]
+fn every_json_format_streams_as_lines_and_as_documents() {
+    let json: Vec<(Format, &str)> = samples::SAMPLES.into_iter().filter(|(format, _)| format.is_json()).collect();
+    assert_eq!(json.len(), 7);
+    let fleet: String = json.iter().map(|(_, text)| text.replace('\n', " ") + "\n").collect();
+    let formats: Vec<Format> = lines("fleet", fleet.as_bytes()).map(|machine| machine.unwrap().format).collect();
+    assert_eq!(formats, json.iter().map(|(format, _)| *format).collect::<Vec<_>>());
+    let concatenated: String = json.iter().map(|(_, text)| *text).collect();
+    let again: Vec<Format> = documents("fleet", concatenated.as_bytes()).map(|machine| machine.unwrap().format).collect();
+    assert_eq!(again, formats);
+}
+
+#[test]
+fn a_stream_goes_on_after_a_damaged_document() {
+    let text = format!("{}{{\"adjustments\": [\n7]}}\n{}{{\"a\"", samples::DUMP, samples::POLICY);
+    let results: Vec<String> =
+        documents("fleet", text.as_bytes()).map(|machine| machine.map_or_else(|error| error.to_string(), |machine| machine.name)).collect();
+    let line = samples::DUMP.lines().count() + 2;
+    let end = line + samples::POLICY.lines().count() + 1;
+    let damaged = format!("fleet:{line}: adjustments[0]: invalid type: integer `7`, expected a list");
+    assert_eq!(results, ["invented", &damaged, &format!("fleet:{line}"), &format!("fleet:{end}: EOF while parsing an object")]);
+}
+
+#[test]
+fn numbers_of_subleaves_are_read_in_the_base_of_their_format() {
+    let aida = "------[ Logical CPU #0 ]------\nCPUID 00000000: 0000000D-756E6547-6C65746E-49656E69\nCPUID 0000000D: 00000001-00000000-00000000-00000000 [SL 10]\n";
+    assert_eq!(machine(aida).cpus[0].policy.cpuid.leaf(0xd)[0].subleaf, 16);
+    let list = "  0: EAX=0x00000001, EBX=0x029c6fbf, ECX=0x00000000, EDX=0xbc000400\n 10: EAX";
+    let kcpuid = samples::KCPUID.replace("  0: EAX=0x00000001, EBX=0x029c6fbf, ECX=0x00000000, EDX=0xbc000400\n  1: EAX", list);
+    assert_eq!(machine(&kcpuid).cpus[0].policy.cpuid.leaf(7)[1].subleaf, 10);
+    let propolis = samples::PROPOLIS_TOML.replace("7-1\"", "7-10\"");
+    assert_eq!(machine(&propolis).cpus[0].policy.cpuid.leaf(7)[1].subleaf, 16);
+}
