@@ -30,7 +30,7 @@ fn is_unknown(machine: &Machine, leaf: u32, subleaf: u32) -> bool {
 #[test]
 fn subleaves_of_kcpuid_are_decimal() {
     let line = " 10: EAX=0x0000000a, EBX=0x00000000, ECX=0x00000000, EDX=0x00000000\n";
-    let text = samples::KCPUID.replace("  1: EAX=0x00000010,", &format!("{}  12: EAX=0x00000010,", line));
+    let text = samples::KCPUID.replace("  1: EAX=0x00000010,", &format!("{line}  12: EAX=0x00000010,"));
     let found = eax(&machine(&text).cpus[0]);
     assert!(found.contains(&(7, 10, 10)) && found.contains(&(7, 12, 0x10)), "{found:x?}");
 }
@@ -39,7 +39,7 @@ fn subleaves_of_kcpuid_are_decimal() {
 fn kcpuid_is_read_in_its_later_spelling_too() {
     let later = samples::KCPUID.replace("Leafs", "Leaves").replace("subleafs", "subleaves").replace("EAX", "eax").replace("EDX", "edx");
     assert_eq!(machine(&later), machine(samples::KCPUID));
-    let bare: String = samples::KCPUID.lines().filter(|line| line.starts_with([' ', '0'])).map(|line| format!("{line}\n")).collect();
+    let bare: String = samples::KCPUID.lines().filter(|line| line.starts_with([' ', '0'])).flat_map(|line| [line, "\n"]).collect();
     assert_eq!(machine(&bare), machine(samples::KCPUID), "headings are for people");
 }
 
