@@ -24,10 +24,10 @@ fn corpus() -> Option<PathBuf> {
 fn machine(path: &Path, format: Format) -> Result<Option<Machine>> {
     let Ok(bytes) = fs::read(path) else { return Ok(None) };
     let mut machines = read(&path.to_string_lossy(), &bytes)?;
-    assert_eq!((machines.len(), machines[0].format), (1, format), "{path:?}");
+    assert_eq!((machines.len(), machines[0].format), (1, format), "{}", path.display());
     let machine = machines.remove(0);
     let again = read("again.json", Dump::new(&machine).to_string().as_bytes())?;
-    assert_eq!(again, [Machine { format: Format::Dump, ..machine.clone() }], "{path:?}");
+    assert_eq!(again, [Machine { format: Format::Dump, ..machine.clone() }], "{}", path.display());
     Ok(Some(machine))
 }
 
@@ -56,7 +56,7 @@ const NO_FEATURE: &str = "intel-pt-lip";
 
 fn assert_known(machine: &Machine, path: &Path) {
     let unknown: Vec<&String> = machine.unknown_names.iter().filter(|name| *name != NO_FEATURE).collect();
-    assert!(unknown.is_empty(), "{path:?}: {unknown:?}");
+    assert!(unknown.is_empty(), "{}: {unknown:?}", path.display());
 }
 
 /// The features that both sides know and see differently.
