@@ -1,8 +1,8 @@
 //! The laws of pools and baselines, on machines that need not exist.
 
 use arbitrary::{Result, Unstructured};
-use cpu_caps::{Baseline, Core, FieldValue, Identity, Machine, Outcome, Pool, Request, StockKvm, View, field_slots, finish};
-use cpuid_db::{EdgeKind, Feature, FeatureSet, Merge, Policy, Vendor, ZeroMeans};
+use cpu_caps::{Baseline, Core, FieldValue, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, View, field_slots, finish};
+use cpuid_db::{EdgeKind, Feature, FeatureSet, KvmInputs, Merge, Policy, Vendor, ZeroMeans};
 
 use crate::inputs;
 
@@ -15,28 +15,29 @@ struct Member {
 
 /// Order and grouping do not matter, knowing twice is knowing; a baseline is closed, within every member, and its own baseline.
 pub fn pool_laws(bytes: &[u8]) {
-    if let Ok((fleet, request)) = fleet(&mut Unstructured::new(bytes)) {
-        grouping(&fleet, &request);
-        if let Ok(baseline) = finish(&fold(&fleet, 0..fleet.len()), &request) {
-            closed(&baseline.features);
-            obeyed(&baseline, &request);
-        }
-        if let Ok(baseline) = finish(&fold(&fleet, 0..fleet.len()), &Request::default()) {
-            assert_eq!(baseline.features, baseline.policy.features(), "registers and features agree");
-            closed(&baseline.features);
-            for member in &fleet {
-                within(&baseline, member);
-                fields_within(&baseline, member);
-            }
-            resolved_again(&baseline);
-        }
+    let Ok((fleet, request)) = fleet(&mut Unstructured::new(bytes)) else { return };
+    let whole = fold(&fleet, 0..fleet.len());
+    grouping(&fleet, &whole);
+    let asked = finish(&whole, &request);
+    knowing_twice(&whole, &request, &asked);
+    if let Ok(baseline) = &asked {
+        closed(&baseline.features);
+        obeyed(baseline, &request);
     }
+    let Ok(baseline) = finish(&whole, &Request::default()) else { return };
+    assert_eq!(baseline.features, baseline.policy.features(), "registers and features agree");
+    closed(&baseline.features);
+    for member in &fleet {
+        within(&baseline, member);
+        fields_within(&baseline, member);
+    }
+    resolved_again(&baseline);
 }
 
-/// Up to four machines, mostly of one vendor, under KVM's ceiling or their own, and what the operator asks for.
+/// Up to four machines, mostly of one vendor, under the ceiling of some KVM or their own, and what the operator asks for.
 fn fleet(u: &mut Unstructured<'_>) -> Result<(Vec<Member>, Request)> {
     let vendor = *u.choose(&[Vendor::Intel, Vendor::Amd, Vendor::Hygon])?;
-    let bare = u.arbitrary()?;
+    let kvm = if u.arbitrary()? { None } else { Some(StockKvm { inputs: KvmInputs::from_bits_truncate(u.arbitrary()?) }) };
     let mut request = Request { any_vendor: u.arbitrary()?, force: u.arbitrary()?, ..Request::default() };
     for _ in 0..u.int_in_range(0..=2)? {
         let feature = inputs::feature(u)?;
@@ -46,14 +47,14 @@ fn fleet(u: &mut Unstructured<'_>) -> Result<(Vec<Member>, Request)> {
     let mut fleet = Vec::new();
     for _ in 0..u.int_in_range(1..=4)? {
         let vendor = if u.ratio(1, 16)? { Vendor::Zhaoxin } else { vendor };
-        fleet.push(member(&inputs::cpu(u, vendor)?, bare));
+        fleet.push(member(&inputs::cpu(u, vendor)?, kvm));
     }
     Ok((fleet, request))
 }
 
-fn member(policy: &Policy, bare: bool) -> Member {
+fn member(policy: &Policy, kvm: Option<StockKvm>) -> Member {
     let raw = View::of(policy);
-    let ceiling = if bare { raw.clone() } else { StockKvm::default().view(policy, &raw) };
+    let ceiling = kvm.map_or_else(|| raw.clone(), |kvm| kvm.view(policy, &raw));
     Member { identity: Identity::of(policy), raw, ceiling }
 }
 
@@ -70,18 +71,22 @@ fn fold(fleet: &[Member], order: impl Iterator<Item = usize>) -> Box<SmallPool> 
     pool
 }
 
-fn grouping(fleet: &[Member], request: &Request) {
-    let whole = fold(fleet, 0..fleet.len());
-    assert!(whole == fold(fleet, (0..fleet.len()).rev()), "order");
+fn grouping(fleet: &[Member], whole: &SmallPool) {
+    assert!(*whole == *fold(fleet, (0..fleet.len()).rev()), "order");
     let half = fleet.len() / 2;
     let mut grouped = fold(fleet, half..fleet.len());
     grouped.merge(&fold(fleet, 0..half));
-    assert!(whole == grouped, "grouping");
-    grouped.merge(&whole);
-    match (finish(&whole, request), finish(&grouped, request)) {
+    assert!(*whole == *grouped, "grouping");
+}
+
+/// Counts aside, a pool merged with itself knows nothing new.
+fn knowing_twice(whole: &SmallPool, request: &Request, once: &core::result::Result<Baseline, Refusal>) {
+    let mut doubled = Box::new(whole.clone());
+    doubled.merge(whole);
+    match (once, finish(&doubled, request)) {
         (Ok(once), Ok(twice)) => assert_eq!(once.policy, twice.policy, "knowing twice"),
-        (Err(once), Err(twice)) => assert_eq!(core::mem::discriminant(&once), core::mem::discriminant(&twice), "{once} and {twice}"),
-        (once, twice) => panic!("{:?} and {:?}", once.err(), twice.err()),
+        (Err(once), Err(twice)) => assert_eq!(core::mem::discriminant(once), core::mem::discriminant(&twice), "{once} and {twice}"),
+        (once, twice) => panic!("{:?} and {:?}", once.as_ref().err(), twice.err()),
     }
 }
 
@@ -138,11 +143,10 @@ fn is_moot(feature: Feature, set: &FeatureSet) -> bool {
 fn fields_within(baseline: &Baseline, member: &Member) {
     for at in field_slots() {
         let row = at.field.row();
-        let given = baseline.decisions.field(at).is_some_and(|decision| decision.outcome != Outcome::Withheld);
-        let (Some(guest), FieldValue::Known(host)) = (baseline.policy.field(at).filter(|_| given), member.ceiling.field(at)) else {
-            continue;
-        };
-        let name = at.field.name();
+        let Some(decision) = baseline.decisions.field(at).filter(|decision| decision.outcome != Outcome::Withheld) else { continue };
+        let (name, guest) = (at.field.name(), baseline.policy.field(at).unwrap_or(0));
+        assert_eq!(guest, decision.value, "{name}: the registers say what was decided");
+        let FieldValue::Known(host) = member.ceiling.field(at) else { continue };
         match row.merge {
             Merge::Min if row.zero_means == ZeroMeans::Zero => assert!(guest <= host, "{name}: {guest:#x} above {host:#x}"),
             Merge::Max if row.zero_means == ZeroMeans::Zero => assert!(guest >= host, "{name}: {guest:#x} below {host:#x}"),
@@ -155,7 +159,7 @@ fn fields_within(baseline: &Baseline, member: &Member) {
 
 /// The baseline of a baseline is itself.
 fn resolved_again(baseline: &Baseline) {
-    let again = finish(&fold(&[member(&baseline.policy, true)], 0..1), &Request::default()).expect("a baseline has a baseline");
+    let again = finish(&fold(&[member(&baseline.policy, None)], 0..1), &Request::default()).expect("a baseline has a baseline");
     assert_eq!(again.policy.cpuid, baseline.policy.cpuid, "CPUID resolved again");
     assert_eq!(again.policy.msrs, baseline.policy.msrs, "MSRs resolved again");
 }
