@@ -183,6 +183,12 @@ pub enum Problem {
         /// The leaf.
         leaf: u32,
     },
+    /// A member that a strict format does not have.
+    #[error("the key {key:?} is not known")]
+    UnknownKey {
+        /// The key.
+        key: String,
+    },
     /// Names of one feature that contradict each other.
     #[error("{name:?} is both there and not there")]
     NameDiffers {

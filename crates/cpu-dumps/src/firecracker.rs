@@ -102,10 +102,12 @@ struct Config {
 }
 
 impl Object for Config {
-    const KEYS: &'static [&'static str] = &["cpuid_modifiers", "msr_modifiers"];
+    const KEYS: &'static [&'static str] = &["kvm_capabilities", "cpuid_modifiers", "msr_modifiers"];
+    const IS_STRICT: bool = true;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {
+            "kvm_capabilities" => json::list(value, at, ("capabilities", MAX_NAMES), &mut Capabilities(&mut Vec::new())),
             "cpuid_modifiers" => json::list(value, at, ("leaves in one CPU", MAX_LEAVES), &mut Leaves(&mut self.cpu)),
             _ => json::list(value, at, ("MSRs in one CPU", MAX_MSRS), &mut Msrs(&mut self.cpu)),
         }
@@ -117,6 +119,7 @@ struct Rules(Template);
 
 impl Object for Rules {
     const KEYS: &'static [&'static str] = &["kvm_capabilities", "cpuid_modifiers", "msr_modifiers"];
+    const IS_STRICT: bool = true;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {

@@ -44,6 +44,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Found, Fault> {
     if cpu.is_empty() {
         return Err(Problem::NoCpu.into());
     }
+    // Values have no fixed length: without its end, the last may be cut.
+    if !bytes.ends_with(b"\n") {
+        return Err(Problem::Missing { what: "the end of the last line" }.into());
+    }
     let told = Told { cpuid: Coverage::Names(&[]), msrs: true };
     Ok(Found::new(vec![cpu.into_told_cpu(Basis::Recorded, told)?]))
 }

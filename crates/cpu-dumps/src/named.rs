@@ -130,7 +130,7 @@ impl Names {
 
     /// AMD's copies of leaf 1 bits say what leaf 1 says; other vendors do not have them.
     fn aliases(&self, named: &mut FeatureSet, present: &mut FeatureSet) {
-        let Some(vendor) = self.vendor else { return };
+        let Some(vendor) = self.vendor.filter(|vendor| !matches!(vendor, Vendor::Other(_))) else { return };
         for (feature, original) in Feature::all().filter_map(|feature| Some((feature, feature.row().alias_of?))) {
             let copies = vendor.is_amd_compatible();
             named.set(feature, !copies || named.contains(original));

@@ -82,6 +82,9 @@ pub(crate) trait Object {
     /// The wanted keys; at most 32.
     const KEYS: &'static [&'static str];
 
+    /// Whether other keys are refused: where the tools refuse them too, and a key that is damaged would be missed.
+    const IS_STRICT: bool = false;
+
     /// Takes the member with this key, one of [`Object::KEYS`].
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error>;
 
@@ -144,7 +147,7 @@ impl<'de, O: Object> Visitor<'de> for ObjectVisitor<'_, O> {
         let Self { object, at } = self;
         let mut seen = 0_u32;
         let mut next = 0;
-        while let Some(rank) = map.next_key_seed(KeyRank { keys: O::KEYS, next })? {
+        while let Some(rank) = map.next_key_seed(KeyRank { keys: O::KEYS, next, strict_at: O::IS_STRICT.then_some(at) })? {
             let Some((rank, key)) = rank else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -163,13 +166,15 @@ impl<'de, O: Object> Visitor<'de> for ObjectVisitor<'_, O> {
 }
 
 /// Finds a key among the wanted ones without copying it; most documents keep the order of the wanted ones.
-struct KeyRank {
+struct KeyRank<'a> {
     keys: &'static [&'static str],
+    /// Where to refuse a key that is not among them.
+    strict_at: Option<&'a Cursor>,
     /// The rank of the key that comes next in that order.
     next: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for KeyRank {
+impl<'de> DeserializeSeed<'de> for KeyRank<'_> {
     type Value = Option<(usize, &'static str)>;
 
     fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
@@ -177,7 +182,7 @@ impl<'de> DeserializeSeed<'de> for KeyRank {
     }
 }
 
-impl Visitor<'_> for KeyRank {
+impl Visitor<'_> for KeyRank<'_> {
     type Value = Option<(usize, &'static str)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,7 +193,11 @@ impl Visitor<'_> for KeyRank {
         if let Some(key) = self.keys.get(self.next).filter(|key| **key == text) {
             return Ok(Some((self.next, key)));
         }
-        Ok(self.keys.iter().copied().enumerate().find(|(_, key)| *key == text))
+        let found = self.keys.iter().copied().enumerate().find(|(_, key)| *key == text);
+        match self.strict_at {
+            Some(at) if found.is_none() => Err(at.refuse(Problem::UnknownKey { key: crate::error::excerpt(text.as_bytes()) })),
+            _ => Ok(found),
+        }
     }
 }
 
