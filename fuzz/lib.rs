@@ -16,7 +16,7 @@ pub use libfuzzer_sys;
 
 pub use fields::policy_fields;
 pub use pool::pool_laws;
-pub use readers::{read_any, write_read};
+pub use readers::{read_any, read_each, template, write_read};
 pub use rendered::read_rendered;
 pub use words::lookup;
 
@@ -24,12 +24,14 @@ pub use words::lookup;
 pub type Oracle = fn(&[u8]);
 
 /// Every target and its oracle.
-pub const TARGETS: [(&str, Oracle); 6] = [
+pub const TARGETS: [(&str, Oracle); 8] = [
     ("lookup", lookup),
     ("policy_fields", policy_fields),
     ("pool_laws", pool_laws),
     ("read_any", read_any),
+    ("read_each", read_each),
     ("read_rendered", read_rendered),
+    ("template", template),
     ("write_read", write_read),
 ];
 

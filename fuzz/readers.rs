@@ -1,8 +1,10 @@
 //! Files of machines: any bytes, and everything that the own format can say.
 
 use arbitrary::{Result, Unstructured};
-use cpu_dumps::{CoreType, Cpu, Dump, Format, KvmView, Machine, Provenance, detect, lines, read};
-use cpuid_db::{Basis, MsrEntry, Policy, Vendor};
+use cpu_dumps::{
+    CoreType, Cpu, Dump, Format, KvmView, Lost, Machine, Part, Provenance, Target, detect, lines, read, read_as, read_template, write,
+};
+use cpuid_db::{Basis, CpuidEntry, MsrEntry, Policy, Vendor};
 
 use crate::inputs;
 
@@ -20,10 +22,64 @@ pub fn read_any(bytes: &[u8]) {
     }
 }
 
-/// A machine in the own format is read as that machine, whatever it is.
+/// As [`read_any`], but the first byte says the format, so that each reader gets its share.
+pub fn read_each(bytes: &[u8]) {
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let format = Format::ALL[usize::from(*first) % Format::ALL.len()];
+    let machines = read_as(format, "input", bytes);
+    if detect(bytes) == Some(format) {
+        assert_eq!(machines, read("input", bytes), "{format} by its content");
+    }
+    match machines {
+        Err(error) => check_message(&error.to_string()),
+        Ok(machines) => machines.iter().for_each(check_round_trip),
+    }
+}
+
+/// A template is printed and read again as the same, and applies to a host or says why not.
+pub fn template(bytes: &[u8]) {
+    match read_template("input", bytes) {
+        Err(error) => check_message(&error.to_string()),
+        Ok(template) => {
+            let text = template.to_string();
+            assert_eq!(read_template("again", text.as_bytes()).as_ref(), Ok(&template), "{text}");
+            let mut host = Policy::default();
+            host.cpuid.insert(0, 0, Vendor::Intel.leaf_0(1)).expect("an empty table has room");
+            host.msrs.insert(0x10a, 0).expect("an empty table has room");
+            if let Err(error) = template.apply(&host) {
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}
+
+/// A machine in the own format is read as that machine, whatever it is; other formats list what they lose.
 pub fn write_read(bytes: &[u8]) {
     if let Ok(machine) = machine(&mut Unstructured::new(bytes)) {
         check_round_trip(&machine);
+        for target in Target::ALL {
+            check_written(&machine, target);
+        }
+    }
+}
+
+/// Every answer of the first CPU is in the file or among the losses, and nothing is in the file that the CPU did not say.
+fn check_written(machine: &Machine, target: Target) {
+    let Ok(written) = write(machine, target) else { return };
+    assert!(!written.parts.is_empty(), "{target}");
+    let read =
+        |part: &Part| read_as(target.format(), "part", part.text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{}", part.text));
+    let parts: Vec<Machine> = written.parts.iter().flat_map(read).collect();
+    let cpu = &machine.cpus[0];
+    for entry in cpu.policy.cpuid.entries() {
+        let CpuidEntry { leaf, subleaf, registers } = *entry;
+        let told = parts.iter().any(|part| part.cpus[0].policy.cpuid.get(leaf, subleaf) == Some(registers));
+        let lost = written.lost.contains(&Lost::Leaf { cpu: cpu.number, leaf, subleaf });
+        assert!(told || lost, "{target}: {leaf:#x}.{subleaf:#x} is lost in silence");
+    }
+    for entry in parts.iter().flat_map(|part| part.cpus[0].policy.cpuid.entries()) {
+        let said = cpu.policy.cpuid.get_or_zero(entry.leaf, entry.subleaf);
+        assert_eq!(entry.registers, said, "{target}: {:#x}.{:#x}", entry.leaf, entry.subleaf);
     }
 }
 

@@ -205,3 +205,20 @@ fn is_list_complete(cpuid: &CpuidTable, leaf: u32, coverage: Coverage<'_>) -> bo
     let is_list = LISTS.iter().any(|(list, _, _)| *list == leaf);
     is_list && (printed || entries.iter().any(|entry| ends_list(leaf, &entry.registers)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_all_that_a_file_of_names_cannot_say() {
+        let places = |row: &LeafRow| -> u32 {
+            let leaf = row.leaf.map_or(0, highest_subleaf);
+            row.subleaves.iter().map(|(first, last)| ((*last).min(leaf) + 1).saturating_sub(*first)).sum::<u32>().max(1)
+        };
+        let own: u32 = leaves().iter().filter(|row| row.hypervisor.is_none()).map(places).sum();
+        let of_hypervisors: u32 = leaves().iter().filter(|row| row.hypervisor.is_some()).map(places).sum();
+        let all = (own + of_hypervisors) as usize;
+        assert!(all <= cpuid_db::UnrecordedList::CAPACITY, "{own} places and {of_hypervisors} of hypervisors");
+    }
+}
