@@ -12,6 +12,8 @@ pub(crate) fn cpu(u: &mut Unstructured<'_>, vendor: Vendor) -> Result<Policy> {
     filled.expect("the database has fewer leaves than a table has room");
     for _ in 0..u.int_in_range(0..=3)? {
         hole(u, &mut policy)?;
+        // A source that speaks in names may know one bit of the place.
+        policy.named.set(feature(u)?, u.arbitrary()?);
     }
     Ok(policy)
 }
