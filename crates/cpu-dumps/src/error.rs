@@ -184,10 +184,20 @@ pub enum Problem {
         leaf: u32,
     },
     /// A member that a strict format does not have.
-    #[error("the key {key:?} is not known")]
+    #[error("the key {key:?} is not known{}", DidYouMean(*nearest))]
     UnknownKey {
         /// The key.
         key: String,
+        /// The known key that it looks like.
+        nearest: Option<&'static str>,
+    },
+    /// A member that belongs to another kind of document.
+    #[error("{schema} has no key {key:?} at the top")]
+    KeyOfOther {
+        /// The key.
+        key: String,
+        /// The schema of the document.
+        schema: Format,
     },
     /// Names of one feature that contradict each other.
     #[error("{name:?} is both there and not there")]
@@ -210,6 +220,15 @@ impl fmt::Display for LeafName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "leaf {:08x}", self.0)?;
         if self.1 == 0 { Ok(()) } else { write!(f, " subleaf {:02x}", self.1) }
+    }
+}
+
+/// What an unknown key may have been.
+struct DidYouMean(Option<&'static str>);
+
+impl fmt::Display for DidYouMean {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |key| write!(f, "; did you mean {key:?}?"))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::Deserializer;
 use crate::digits::{binary, prefixed, three_state};
 use crate::draft::Draft;
 use crate::error::{Fault, Problem};
-use crate::json::{self, Cursor, Documents, List, Object};
+use crate::json::{self, Cursor, Documents, List, Object, Others};
 use crate::limits::{MAX_LEAVES, MAX_MSRS, MAX_NAMES};
 use crate::machine::Found;
 use crate::template::{Bits, CpuidRule, MsrRule, Template};
@@ -103,7 +103,7 @@ struct Config {
 
 impl Object for Config {
     const KEYS: &'static [&'static str] = &["kvm_capabilities", "cpuid_modifiers", "msr_modifiers"];
-    const IS_STRICT: bool = true;
+    const OTHERS: Others = Others::Refused;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {
@@ -119,7 +119,7 @@ struct Rules(Template);
 
 impl Object for Rules {
     const KEYS: &'static [&'static str] = &["kvm_capabilities", "cpuid_modifiers", "msr_modifiers"];
-    const IS_STRICT: bool = true;
+    const OTHERS: Others = Others::Refused;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {

@@ -1,13 +1,14 @@
 //! Reading the project's own formats, `vcpu.dump/1` and `vcpu.policy/1`. A file may hold several documents, one after the other.
 //!
-//! Unknown keys are skipped, so that newer programs can say more; a known key with a value of the wrong kind is an error.
+//! Every key is either read, or known to say nothing that is not read elsewhere, or begins with `x-`; any other is an error: a damaged
+//! key must not take its part of the machine with it in silence.
 
 use cpuid_db::{Basis, CpuidTable, FeatureSet, Place, Policy, Register, Registers, Unrecorded, UnrecordedList, words};
 use serde::de::Deserializer;
 
 use crate::draft::{Draft, too_many_feature_msrs};
 use crate::error::{Fault, Problem};
-use crate::json::{self, Cursor, Documents, List, Object};
+use crate::json::{self, Cursor, Documents, List, Object, Others};
 use crate::limits::{MAX_CPUS, MAX_LEAVES, MAX_MACHINES, MAX_MSRS, MAX_NAMES};
 use crate::{CoreType, Cpu, Format, KvmView, Machine, Provenance};
 
@@ -50,15 +51,16 @@ struct Document {
     cpus_left: usize,
     kvm: Option<Box<KvmDraft>>,
     /// Leaves and MSRs at the top: those of a policy.
-    policy: Option<Box<View>>,
+    policy: Option<Box<Draft>>,
+    /// A key that only dumps have, and one that only policies have.
+    foreign: [Option<String>; 2],
 }
 
 impl Document {
     fn into_machine(self, name: &str) -> Result<Machine, Problem> {
         let format = self.format.ok_or(Problem::Missing { what: "schema" })?;
         let basis = self.basis.ok_or(Problem::Missing { what: "basis" })?;
-        let policy = self.policy.map(|view| view.cpu);
-        let drafts = if format == Format::Policy { policy.into_iter().collect() } else { self.cpus };
+        let drafts = if format == Format::Policy { self.policy.into_iter().map(|draft| *draft).collect() } else { self.cpus };
         let cpus: Vec<Cpu> = drafts.into_iter().map(|draft| draft.into_cpu(basis)).collect::<Result<_, _>>()?;
         if cpus.iter().all(|cpu| cpu.policy.cpuid.entries().is_empty() && cpu.msrs.is_empty()) {
             return Err(Problem::NoCpu);
@@ -75,9 +77,15 @@ impl Document {
     }
 }
 
+/// What programs write for their users beside the machine: the machine said once more, or why it is so.
+const SAID_ELSEWHERE: Others = Others::Own(&["hosts", "identity", "ceiling", "forced", "features", "unknown_bits", "decisions"]);
+/// An object of which every key is read.
+const ALL_READ: Others = Others::Own(&[]);
+
 impl Object for Document {
     const KEYS: &'static [&'static str] =
         &["schema", "name", "basis", "provenance", "cpus", "kvm", "leaves", "msrs", "unrecorded", "named", "unknown_names"];
+    const OTHERS: Others = SAID_ELSEWHERE;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {
@@ -89,12 +97,28 @@ impl Object for Document {
                 let limit = self.cpus_left;
                 let mut list = Cpus { cpus: &mut self.cpus, limit };
                 json::list(value, at, ("CPUs", MAX_CPUS), &mut list)?;
+                self.foreign[0] = Some(key.to_owned());
             }
             "unknown_names" => json::list(value, at, ("unknown names", MAX_NAMES), &mut Names(&mut self.unknown_names))?,
             "kvm" => json::object(value, at, &mut **self.kvm.get_or_insert_default())?,
-            _ => self.policy.get_or_insert_default().member(key, value, at)?,
+            _ => {
+                part(self.policy.get_or_insert_default(), key, value, at)?;
+                self.foreign[1] = Some(key.to_owned());
+            }
         }
         Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        let [of_dumps, of_policies] = &mut self.foreign;
+        let foreign = match self.format {
+            Some(Format::Dump) => of_policies.take(),
+            _ => of_dumps.take(),
+        };
+        match (self.format, foreign) {
+            (Some(schema), Some(key)) => Err(Problem::KeyOfOther { key, schema }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -114,6 +138,7 @@ fn basis<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<Basis, D::E
 
 impl Object for Provenance {
     const KEYS: &'static [&'static str] = &["tool", "kernel", "microcode", "source"];
+    const OTHERS: Others = ALL_READ;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         let slot = match key {
@@ -137,43 +162,50 @@ impl List for Cpus<'_> {
         if self.cpus.len() >= self.limit {
             return Err(at.refuse(Problem::TooMany { what: "CPUs", limit: MAX_CPUS }));
         }
-        let mut view = View { is_number_wanted: true, ..View::default() };
-        json::object(value, at, &mut view)?;
-        self.cpus.push(view.cpu);
+        let mut cpu = NumberedCpu { cpu: Draft::default(), is_number_wanted: true };
+        json::object(value, at, &mut cpu)?;
+        self.cpus.push(cpu.cpu);
         Ok(())
     }
 }
 
-/// A CPU, a policy, or a table of KVM.
-#[derive(Default)]
-struct View {
-    cpu: Draft,
-    /// Whether the CPU's number has still to come.
-    is_number_wanted: bool,
-    basis: Basis,
+/// Reads what CPUs, policies and KVM's answers have in common.
+fn part<'de, D: Deserializer<'de>>(cpu: &mut Draft, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+    match key {
+        "leaves" => json::list(value, at, ("leaves in one CPU", MAX_LEAVES), &mut Leaves(cpu)),
+        "msrs" => json::list(value, at, ("MSRs in one CPU", MAX_MSRS), &mut Msrs(cpu)),
+        "named" => json::list(value, at, ("named words", 2 * words().len()), &mut Words(&mut cpu.named)),
+        _ => {
+            let limit = ("unrecorded places", UnrecordedList::CAPACITY);
+            json::list(value, at, limit, &mut Places(&mut cpu.unrecorded))
+        }
+    }
 }
 
-impl Object for View {
-    const KEYS: &'static [&'static str] = &["cpu", "core_type", "basis", "leaves", "msrs", "unrecorded", "named"];
+/// A CPU of a dump.
+struct NumberedCpu {
+    cpu: Draft,
+    /// Whether its number has still to come.
+    is_number_wanted: bool,
+}
+
+impl Object for NumberedCpu {
+    const KEYS: &'static [&'static str] = &["cpu", "core_type", "leaves", "msrs", "unrecorded", "named"];
+    const OTHERS: Others = ALL_READ;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
-        let cpu = &mut self.cpu;
         match key {
             "cpu" => {
-                cpu.number = json::number(value)?;
+                self.cpu.number = json::number(value)?;
                 self.is_number_wanted = false;
+                Ok(())
             }
-            "core_type" => cpu.core_type = Some(core_type(value, at)?),
-            "basis" => self.basis = basis(value, at)?,
-            "leaves" => json::list(value, at, ("leaves in one CPU", MAX_LEAVES), &mut Leaves(cpu))?,
-            "msrs" => json::list(value, at, ("MSRs in one CPU", MAX_MSRS), &mut Msrs(cpu))?,
-            "named" => json::list(value, at, ("named words", 2 * words().len()), &mut Words(&mut cpu.named))?,
-            _ => {
-                let limit = ("unrecorded places", UnrecordedList::CAPACITY);
-                json::list(value, at, limit, &mut Places(&mut cpu.unrecorded))?;
+            "core_type" => {
+                self.cpu.core_type = Some(core_type(value, at)?);
+                Ok(())
             }
+            _ => part(&mut self.cpu, key, value, at),
         }
-        Ok(())
     }
 
     fn end(&mut self) -> Result<(), Problem> {
@@ -188,14 +220,14 @@ fn core_type<'de, D: Deserializer<'de>>(value: D, at: &Cursor) -> Result<CoreTyp
 
 #[derive(Default)]
 struct KvmDraft {
-    supported: View,
-    emulated: Option<View>,
+    supported: Supported,
+    emulated: Option<Emulated>,
 }
 
 impl KvmDraft {
     fn into_view(self) -> Result<KvmView, Problem> {
-        let emulated: Option<CpuidTable> = self.emulated.map(|view| view.cpu.leaves);
-        let View { cpu, basis, .. } = self.supported;
+        let emulated: Option<CpuidTable> = self.emulated.map(|emulated| emulated.0.leaves);
+        let Supported { cpu, basis } = self.supported;
         let msrs: Vec<_> = cpu.msrs().collect();
         let mut supported: Policy = cpu.into_cpu(basis)?.policy;
         for msr in msrs {
@@ -207,15 +239,51 @@ impl KvmDraft {
 
 impl Object for KvmDraft {
     const KEYS: &'static [&'static str] = &["supported", "emulated"];
+    const OTHERS: Others = ALL_READ;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {
-            "supported" => {
-                self.supported.basis = Basis::Recorded;
-                json::object(value, at, &mut self.supported)
-            }
+            "supported" => json::object(value, at, &mut self.supported),
             _ => json::object(value, at, self.emulated.get_or_insert_default()),
         }
+    }
+}
+
+/// What KVM offers.
+struct Supported {
+    cpu: Draft,
+    basis: Basis,
+}
+
+impl Default for Supported {
+    fn default() -> Self {
+        Self { cpu: Draft::default(), basis: Basis::Recorded }
+    }
+}
+
+impl Object for Supported {
+    const KEYS: &'static [&'static str] = &["basis", "leaves", "msrs", "unrecorded", "named"];
+    const OTHERS: Others = ALL_READ;
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        if key == "basis" {
+            self.basis = basis(value, at)?;
+            return Ok(());
+        }
+        part(&mut self.cpu, key, value, at)
+    }
+}
+
+/// What KVM emulates: a table, and nothing else.
+#[derive(Default)]
+struct Emulated(Draft);
+
+impl Object for Emulated {
+    const KEYS: &'static [&'static str] = &["leaves"];
+    const OTHERS: Others = ALL_READ;
+
+    fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
+        part(&mut self.0, key, value, at)
     }
 }
 
@@ -235,6 +303,7 @@ struct Leaf<'a> {
 
 impl Object for Leaf<'_> {
     const KEYS: &'static [&'static str] = &["leaf", "subleaf", "eax", "ebx", "ecx", "edx"];
+    const OTHERS: Others = ALL_READ;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         let [leaf, subleaf, eax, ebx, ecx, edx] = &mut self.numbers;
@@ -275,6 +344,7 @@ struct Msr<'a> {
 
 impl Object for Msr<'_> {
     const KEYS: &'static [&'static str] = &["index", "value"];
+    const OTHERS: Others = ALL_READ;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {
@@ -295,34 +365,35 @@ struct Places<'a>(&'a mut UnrecordedList);
 
 impl List for Places<'_> {
     fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
-        json::object(value, at, &mut Unknown { list: self.0, leaf: None, subleaf: 0, msr: None })
+        json::object(value, at, &mut Unknown { list: self.0, leaf: None, subleaf: None, msr: None })
     }
 }
 
 struct Unknown<'a> {
     list: &'a mut UnrecordedList,
     leaf: Option<u32>,
-    subleaf: u32,
+    subleaf: Option<u32>,
     msr: Option<u32>,
 }
 
 impl Object for Unknown<'_> {
     const KEYS: &'static [&'static str] = &["leaf", "subleaf", "msr"];
+    const OTHERS: Others = ALL_READ;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         let value = json::hex32(value, at)?;
         match key {
             "leaf" => self.leaf = Some(value),
-            "subleaf" => self.subleaf = value,
+            "subleaf" => self.subleaf = Some(value),
             _ => self.msr = Some(value),
         }
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Problem> {
-        let place = match (self.leaf, self.msr) {
-            (Some(leaf), None) => Unrecorded::Cpuid { leaf, subleaf: self.subleaf },
-            (None, Some(index)) => Unrecorded::Msr { index },
+        let place = match (self.leaf, self.subleaf, self.msr) {
+            (Some(leaf), subleaf, None) => Unrecorded::Cpuid { leaf, subleaf: subleaf.unwrap_or_default() },
+            (None, None, Some(index)) => Unrecorded::Msr { index },
             _ => return Err(Problem::Missing { what: "either leaf or msr" }),
         };
         let inserted = self.list.insert(place);
@@ -335,14 +406,14 @@ struct Words<'a>(&'a mut FeatureSet);
 
 impl List for Words<'_> {
     fn element<'de, D: Deserializer<'de>>(&mut self, value: D, at: &Cursor) -> Result<(), D::Error> {
-        json::object(value, at, &mut Named { set: self.0, leaf: None, subleaf: 0, register: None, msr: None, mask: None })
+        json::object(value, at, &mut Named { set: self.0, leaf: None, subleaf: None, register: None, msr: None, mask: None })
     }
 }
 
 struct Named<'a> {
     set: &'a mut FeatureSet,
     leaf: Option<u32>,
-    subleaf: u32,
+    subleaf: Option<u32>,
     register: Option<Register>,
     msr: Option<u32>,
     mask: Option<u64>,
@@ -350,11 +421,12 @@ struct Named<'a> {
 
 impl Object for Named<'_> {
     const KEYS: &'static [&'static str] = &["leaf", "subleaf", "register", "msr", "mask"];
+    const OTHERS: Others = ALL_READ;
 
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error> {
         match key {
             "leaf" => self.leaf = Some(json::hex32(value, at)?),
-            "subleaf" => self.subleaf = json::hex32(value, at)?,
+            "subleaf" => self.subleaf = Some(json::hex32(value, at)?),
             "register" => self.register = Some(json::register(value, at)?),
             "msr" => self.msr = Some(json::hex32(value, at)?),
             _ => self.mask = Some(json::hex64(value, at)?),
@@ -364,9 +436,11 @@ impl Object for Named<'_> {
 
     fn end(&mut self) -> Result<(), Problem> {
         let mask = self.mask.ok_or(Problem::Missing { what: "mask" })?;
-        let halves = match (self.leaf, self.register, self.msr) {
-            (Some(leaf), Some(register), None) => [Some(Place::Cpuid { leaf, subleaf: self.subleaf, register }), None],
-            (None, None, Some(index)) => [false, true].map(|high| Some(Place::Msr { index, high })),
+        let halves = match (self.leaf, self.subleaf, self.register, self.msr) {
+            (Some(leaf), subleaf, Some(register), None) => {
+                [Some(Place::Cpuid { leaf, subleaf: subleaf.unwrap_or_default(), register }), None]
+            }
+            (None, None, None, Some(index)) => [false, true].map(|high| Some(Place::Msr { index, high })),
             _ => return Err(Problem::Missing { what: "either leaf and register or msr" }),
         };
         let mut set = *self.set.words();

@@ -51,13 +51,77 @@ fn a_policy_is_a_machine_with_one_cpu() {
     assert_eq!(machine.cpus[0].policy.msrs.get(0x10a), Some(9));
 }
 
+/// A document with a key more.
+fn with(text: &str, before: &str, key: &str) -> String {
+    let changed = text.replacen(before, &format!("{key}: [[{{}}, null]], {before}"), 1);
+    assert_ne!(changed, text, "{before}");
+    changed
+}
+
 #[test]
-fn unknown_keys_are_skipped() {
-    let newer = samples::DUMP
-        .replacen("\"name\"", "\"future\": {\"deep\": [[[{}]]]}, \"name\"", 1)
-        .replacen("\"cpu\": 0,", "\"cpu\": 0, \"socket\": [1, null],", 1)
-        .replacen("{\"leaf\": \"0x00000000\",", "{\"flags\": 1, \"leaf\": \"0x00000000\",", 1);
-    assert_eq!(machine(&newer), machine(samples::DUMP));
+fn keys_for_people_and_keys_of_others_are_skipped() {
+    for (text, before) in [(samples::DUMP, "\"name\""), (samples::POLICY, "\"basis\"")] {
+        for key in ["\"x-rack\"", "\"x-\"", "\"identity\"", "\"ceiling\"", "\"forced\"", "\"unknown_bits\""] {
+            assert_eq!(machine(&with(text, before, key)), machine(text), "{key}");
+        }
+    }
+    for before in ["\"source\"", "\"cpu\"", "\"leaf\"", "\"index\"", "\"msr\"", "\"supported\"", "\"basis\": \"recorded\""] {
+        assert_eq!(machine(&with(samples::DUMP, before, "\"x-note\"")), machine(samples::DUMP), "{before}");
+    }
+}
+
+#[test]
+fn other_unknown_keys_are_refused_with_their_place() {
+    let refused = |text: &str| read("dir/name.json", text.as_bytes()).unwrap_err().to_string();
+    let cases = [
+        ("\"name\"", "3: "),
+        ("\"source\"", "7: provenance: "),
+        ("\"cpu\"", "11: cpus[0]: "),
+        ("\"leaf\"", "14: cpus[0].leaves[0]: "),
+        ("\"index\"", "18: cpus[0].msrs[0]: "),
+        ("\"msr\"", "22: cpus[0].unrecorded[1]: "),
+        ("\"supported\"", "27: kvm: "),
+        ("\"basis\": \"recorded\"", "28: kvm.supported: "),
+        ("\"leaves\": [\n        {\"leaf\": \"0x00000001\"", "39: kvm.emulated: "),
+    ];
+    for (before, place) in cases {
+        assert_eq!(refused(&with(samples::DUMP, before, "\"future\"")), format!("dir/name.json:{place}the key \"future\" is not known"));
+    }
+    let near = samples::DUMP.replace("\"unrecorded\"", "\"unrecoded\"");
+    assert_eq!(refused(&near), "dir/name.json:20: cpus[0]: the key \"unrecoded\" is not known; did you mean \"unrecorded\"?");
+}
+
+#[test]
+fn no_key_of_an_own_document_can_be_damaged_in_silence() {
+    for text in [samples::DUMP, samples::POLICY] {
+        let whole = machine(text);
+        for (at, _) in text.match_indices("\":") {
+            let start = text[..at].rfind('"').unwrap() + 1;
+            let key = &text[start..at];
+            let damaged = format!("{}{}{}", &text[..start], key.to_uppercase(), &text[at..]);
+            let is_read = read("dir/name.json", damaged.as_bytes());
+            // Inside what is skipped as a whole, nothing can be lost.
+            let is_skipped = ["count", "names", "feature", "outcome"].contains(&key);
+            assert!(is_read.as_ref().is_ok_and(|machines| *machines == [whole.clone()]) == is_skipped, "{key}: {is_read:?}");
+        }
+    }
+}
+
+#[test]
+fn parts_of_one_schema_are_refused_in_the_other() {
+    let refused = |text: &str| read("a", text.as_bytes()).unwrap_err().to_string();
+    let leaf = r#"{"leaf":"0x0","subleaf":"0x0","eax":"0x1","ebx":"0x0","ecx":"0x0","edx":"0x0"}"#;
+    for key in ["leaves", "msrs", "unrecorded", "named"] {
+        let text = format!(r#"{{"schema":"vcpu.dump/1","basis":"raw","cpus":[{{"cpu":0,"leaves":[{leaf}]}}],"{key}":[]}}"#);
+        assert_eq!(refused(&text), format!("a:1: vcpu.dump/1 has no key \"{key}\" at the top"));
+    }
+    let text = format!(r#"{{"schema":"vcpu.policy/1","basis":"raw","leaves":[{leaf}],"cpus":[]}}"#);
+    assert_eq!(refused(&text), "a:1: vcpu.policy/1 has no key \"cpus\" at the top");
+    for (before, key) in [("\"leaves\": [\n        {\"leaf\": \"0x00000001\"", "\"msrs\""), ("\"cpu\"", "\"basis\"")] {
+        assert!(refused(&with(samples::DUMP, before, key)).contains(&format!("the key {key} is not known")));
+    }
+    let place = samples::DUMP.replace("{\"msr\": \"0x00000345\"}", "{\"msr\": \"0x00000345\", \"subleaf\": \"0x1\"}");
+    assert!(refused(&place).contains("either leaf or msr is missing"));
 }
 
 #[test]

@@ -75,7 +75,10 @@ fn damaged_templates() {
         &format!("a:8: {path}.bitmap: expected 0b and up to 32 of 0, 1 and x, found \"{long}\""),
     );
     refused(&text.replace("\"0x7\"", "\"7\""), "a:7: cpuid_modifiers[1].leaf: expected a string of 0x and up to 8 hex digits, found \"7\"");
-    refused(&text.replace("msr_modifiers", "reg_modifiers"), "a:11: the key \"reg_modifiers\" is not known");
+    refused(
+        &text.replace("msr_modifiers", "reg_modifiers"),
+        "a:11: the key \"reg_modifiers\" is not known; did you mean \"msr_modifiers\"?",
+    );
     refused(&text.repeat(2), "a: more than 1 template in one file");
     refused(samples::CPUID_R, "a: cpuid -r is no template");
 }

@@ -1,9 +1,10 @@
 //! Reading JSON piece by piece: nothing is kept but what the reader takes, and every error knows the way to its offender.
 //!
-//! A reader describes an object by the keys that it wants ([`Object`]) and a list by what it does with an element ([`List`]).
-//! Keys that nobody wants are skipped.
+//! A reader describes an object by the keys that it wants ([`Object`]) and a list by what it does with an element ([`List`]),
+//! and says what becomes of keys that it does not want ([`Others`]).
 
 mod any;
+mod nearest;
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -82,8 +83,8 @@ pub(crate) trait Object {
     /// The wanted keys; at most 32.
     const KEYS: &'static [&'static str];
 
-    /// Whether other keys are refused: where the tools refuse them too, and a key that is damaged would be missed.
-    const IS_STRICT: bool = false;
+    /// What becomes of other keys.
+    const OTHERS: Others = Others::Skipped;
 
     /// Takes the member with this key, one of [`Object::KEYS`].
     fn member<'de, D: Deserializer<'de>>(&mut self, key: &str, value: D, at: &Cursor) -> Result<(), D::Error>;
@@ -91,6 +92,32 @@ pub(crate) trait Object {
     /// Judges the object as a whole, after its last member. An error here still has the object's place.
     fn end(&mut self) -> Result<(), Problem> {
         Ok(())
+    }
+}
+
+/// What becomes of keys that a reader does not want.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Others {
+    /// Nothing: other tools write what they like.
+    Skipped,
+    /// They are refused, where the format's tools refuse them too: a damaged key must not take its part with it in silence.
+    Refused,
+    /// They are refused but for these, which say nothing that is not read elsewhere, and those that begin with `x-`,
+    /// which are anybody's.
+    Own(&'static [&'static str]),
+}
+
+impl Others {
+    fn allow(self, key: &str) -> bool {
+        match self {
+            Self::Skipped => true,
+            Self::Refused => false,
+            Self::Own(known) => known.contains(&key) || key.starts_with("x-"),
+        }
+    }
+
+    fn known(self) -> &'static [&'static str] {
+        if let Self::Own(known) = self { known } else { &[] }
     }
 }
 
@@ -147,7 +174,7 @@ impl<'de, O: Object> Visitor<'de> for ObjectVisitor<'_, O> {
         let Self { object, at } = self;
         let mut seen = 0_u32;
         let mut next = 0;
-        while let Some(rank) = map.next_key_seed(KeyRank { keys: O::KEYS, next, strict_at: O::IS_STRICT.then_some(at) })? {
+        while let Some(rank) = map.next_key_seed(KeyRank { keys: O::KEYS, others: O::OTHERS, next, at })? {
             let Some((rank, key)) = rank else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -168,10 +195,11 @@ impl<'de, O: Object> Visitor<'de> for ObjectVisitor<'_, O> {
 /// Finds a key among the wanted ones without copying it; most documents keep the order of the wanted ones.
 struct KeyRank<'a> {
     keys: &'static [&'static str],
-    /// Where to refuse a key that is not among them.
-    strict_at: Option<&'a Cursor>,
+    /// What becomes of a key that is not among them.
+    others: Others,
     /// The rank of the key that comes next in that order.
     next: usize,
+    at: &'a Cursor,
 }
 
 impl<'de> DeserializeSeed<'de> for KeyRank<'_> {
@@ -194,10 +222,12 @@ impl Visitor<'_> for KeyRank<'_> {
             return Ok(Some((self.next, key)));
         }
         let found = self.keys.iter().copied().enumerate().find(|(_, key)| *key == text);
-        match self.strict_at {
-            Some(at) if found.is_none() => Err(at.refuse(Problem::UnknownKey { key: crate::error::excerpt(text.as_bytes()) })),
-            _ => Ok(found),
+        if found.is_some() || self.others.allow(text) {
+            return Ok(found);
         }
+        let known = self.keys.iter().chain(self.others.known()).copied();
+        let key = crate::error::excerpt(text.as_bytes());
+        Err(self.at.refuse(Problem::UnknownKey { key, nearest: nearest::nearest(text, known) }))
     }
 }
 
