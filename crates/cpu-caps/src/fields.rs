@@ -9,7 +9,7 @@ use crate::view::{component, is_open};
 use crate::{Cause, FieldDecision, Outcome, Refusal};
 
 /// The XSAVE component whose layout the field describes, if it does.
-fn described_component(at: FieldAt) -> Option<Feature> {
+pub(crate) fn described_component(at: FieldAt) -> Option<Feature> {
     let row = at.field.row();
     let layout = matches!(row.place, FieldPlace::Cpuid { leaf: 0xd, first, .. } if first >= 2);
     if layout { component(at.subleaf) } else { None }
@@ -65,7 +65,7 @@ pub(crate) fn resolve_conflicts<const W: usize>(work: &mut Work<'_, W>) -> Resul
 }
 
 /// The vendor string is judged as a whole, before everything else.
-fn is_identity(row: &FieldRow) -> bool {
+pub(crate) fn is_identity(row: &FieldRow) -> bool {
     matches!(row.place, FieldPlace::Cpuid { leaf: 0, .. })
 }
 
@@ -86,7 +86,7 @@ const INTEL_LAYOUT: [(u32, u64, u64, bool); 8] = [
 const AVX_LAYOUT: (u32, u64, u64, bool) = (2, 256, 576, false);
 
 /// The value of a field that nobody recorded, where it is known all the same.
-fn standard(vendor: Vendor, at: FieldAt) -> Option<u64> {
+pub(crate) fn standard(vendor: Vendor, at: FieldAt) -> Option<u64> {
     if described_component(at).is_none() {
         return at.field.row().default;
     }

@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use cpuid_db::{Emulation, Feature, FeatureSet, FieldAt, Gate, Kvm, Merge, Policy, TableFull, Vendor};
+use cpuid_db::{Emulation, Feature, FeatureSet, FieldAt, Kvm, Merge, Policy, TableFull, Vendor};
 
+use crate::accept::opens_msr;
 use crate::closure::close;
 use crate::{Cause, Decision, Decisions, Identity, Outcome, Pool, Tally};
 
@@ -141,7 +142,7 @@ pub fn finish<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Basel
 }
 
 /// A bit of another hypervisor's leaf: it describes where the dump was taken, or is set per VM, and is not merged.
-fn is_foreign_hypervisors(feature: Feature) -> bool {
+pub(crate) fn is_foreign_hypervisors(feature: Feature) -> bool {
     let owner = cpuid_db::words().get(feature.word()).and_then(|word| word.hypervisor);
     owner.is_some_and(|owner| owner != crate::shape::KVM_SIGNATURE)
 }
@@ -209,11 +210,12 @@ impl<const W: usize> Work<'_, W> {
         let pool = self.pool;
         let row = feature.row();
         let having = pool.having(feature);
-        let opens_msr = row.gates.iter().any(|gate| matches!(gate, Gate::Msr(_) | Gate::MsrBit(..)));
-        let hidden_by_kvm = row.kvm == Kvm::Never && (opens_msr || row.intercepted);
-        if hidden_by_kvm && !pool.denied(feature).is_empty() {
-            // Announcing it would open an MSR that the hypervisor does not provide, or tell of what a guest never meets.
+        if row.kvm == Kvm::Never && row.intercepted && !pool.denied(feature).is_empty() {
+            // Announcing it would tell of what a guest never meets.
             self.tell(feature, Outcome::Withheld, Cause::NotInKvm, pool.denied(feature));
+        } else if opens_msr(row) && pool.lacked.contains(feature) {
+            // It would open an MSR that not every machine can provide.
+            self.decide_and(feature);
         } else if !having.is_empty() {
             let everywhere = having.count() == pool.machines().count();
             let outcome = if everywhere { Outcome::Granted } else { Outcome::Raised };

@@ -7,18 +7,25 @@
 #[cfg(test)]
 extern crate std;
 
+mod accept;
+mod check;
 mod closure;
 mod context;
 mod decision;
 mod fields;
 mod finish;
 mod identity;
+mod immunity;
 mod pool;
+mod restore;
 mod shape;
 mod stock_kvm;
 mod tally;
+mod time;
 mod view;
 
+pub use accept::Accept;
+pub use check::{Because, Gap, GapKind, Guest, Subject, Verdict, check};
 pub use decision::{Cause, Decision, Decisions, FieldDecision, Outcome, field_slots};
 pub use finish::{Baseline, Refusal, Request, finish};
 pub use identity::Identity;

@@ -267,7 +267,7 @@ impl<const W: usize> Default for Pool<W> {
 }
 
 /// What counts as a machine's value in a merge.
-fn value_for(row: &FieldRow, value: FieldValue, other: &dyn Fn(Field) -> FieldValue) -> FieldValue {
+pub(crate) fn value_for(row: &FieldRow, value: FieldValue, other: &dyn Fn(Field) -> FieldValue) -> FieldValue {
     let value = match (row.merge, value) {
         // Where the smallest value wins, having nothing is the smallest value.
         (Merge::Min | Merge::And | Merge::EqualOrZero, FieldValue::Absent) => FieldValue::Known(0),

@@ -5,8 +5,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::oracle::{assert_closed, assert_fields_within, assert_within};
-use common::{Ceiling, baseline};
-use cpu_caps::{Refusal, View};
+use common::{Ceiling, baseline, checked};
+use cpu_caps::{Refusal, Verdict, View};
 use cpuid_db::{EdgeKind, Policy};
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -69,6 +69,8 @@ fn every_same_vendor_pair_has_a_right_baseline() {
                     for member in [a, b] {
                         assert_within(&result.features, member, Ceiling::Kvm, |feature| result.decisions.feature(feature).outcome);
                         assert_fields_within(&result.policy, member, Ceiling::Kvm, &result.features);
+                        let (verdict, gaps) = checked(&result.policy, &[], member, Ceiling::Kvm);
+                        assert!(verdict != Verdict::Incompatible, "{a_name} with {b_name}: {gaps:?}");
                     }
                     let swapped = baseline(&[b, a], Ceiling::Kvm).unwrap();
                     assert_eq!(swapped.policy, result.policy, "{a_name} with {b_name}: order");

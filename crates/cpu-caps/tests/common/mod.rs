@@ -2,9 +2,12 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
 pub mod oracle;
+pub mod random;
 
-use cpu_caps::{Baseline, Core, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, View, finish};
-use cpuid_db::{Feature, Field, FieldAt, Found, Named, Policy, Registers, Vendor, lookup};
+use cpu_caps::{
+    Accept, Baseline, Core, Gap, Guest, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, Verdict, View, check, finish,
+};
+use cpuid_db::{Feature, Field, FieldAt, Found, MsrEntry, Named, Policy, Registers, Vendor, lookup};
 
 /// A feature by any spelling.
 pub fn feature(word: &str) -> Feature {
@@ -93,4 +96,15 @@ pub fn why(baseline: &Baseline, word: &str) -> (Outcome, &'static str, u32) {
 /// A field's value in the guest policy.
 pub fn value(baseline: &Baseline, field: Field) -> u64 {
     baseline.policy.field(FieldAt { field, subleaf: field.row().subleaves().0 }).unwrap_or(0)
+}
+
+/// The verdict on a guest with these MSR values on a machine, and every gap.
+pub fn checked(guest: &Policy, msrs: &[MsrEntry], host: &Policy, ceiling: Ceiling) -> (Verdict, Vec<Gap>) {
+    let (view, raw) = (View::of(guest), View::of(host));
+    let kvm = StockKvm::default().view(host, &raw);
+    let core = Core { identity: Identity::of(host), raw: &raw, ceiling: if ceiling == Ceiling::Raw { &raw } else { &kvm } };
+    let mut gaps = Vec::new();
+    let guest = Guest { identity: Identity::of(guest), view: &view, msrs };
+    let verdict = check(&guest, &Accept::of(core), |gap| gaps.push(gap));
+    (verdict, gaps)
 }
