@@ -24,7 +24,7 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Machine>, Fault> {
         cpus += machine.cpus.len();
         machines.push(machine);
     }
-    Ok(machines)
+    if machines.is_empty() { Err(Problem::Empty.into()) } else { Ok(machines) }
 }
 
 fn next(name: &str, documents: &mut Documents<'_>, cpus_left: usize) -> Result<Option<Machine>, Fault> {

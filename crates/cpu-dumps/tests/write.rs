@@ -3,7 +3,7 @@
 mod samples;
 
 use cpu_dumps::{Cpu, Format, KvmView, Lost, Machine, Provenance, Target, WriteError, detect, read, write};
-use cpuid_db::{Basis, MsrEntry, Policy, Registers, Unrecorded, Vendor};
+use cpuid_db::{Basis, MsrEntry, Policy, Registers, Unrecorded, UnrecordedList, Vendor};
 use proptest::prelude::*;
 
 fn machine(text: &str) -> Machine {
@@ -124,6 +124,11 @@ fn what_cannot_be_written_is_refused_with_the_reason() {
     for target in Target::ALL {
         assert_eq!(write(&nothing, target), Err(WriteError::Nothing { target }));
     }
+    let empty = Cpu { number: 0, core_type: None, policy: Policy::default(), msrs: Vec::new() };
+    let blank = Machine { cpus: vec![empty], ..nothing };
+    for target in [Target::Dump, Target::LibvirtCpudata, Target::FirecrackerTemplate, Target::CloudHypervisorProfile] {
+        assert_eq!(write(&blank, target), Err(WriteError::Nothing { target }), "a CPU of which nothing is known");
+    }
 }
 
 #[test]
@@ -132,6 +137,23 @@ fn a_profile_of_cloud_hypervisor_is_two_files() {
     assert_eq!(written.parts.iter().map(|part| part.extension).collect::<Vec<_>>(), ["cpuid.json", "msr.json"]);
     assert_eq!(written.parts[1].text, samples::CLOUD_HYPERVISOR_MSRS);
     assert!(!written.lost.iter().any(|lost| matches!(lost, Lost::Msr { .. })), "{:?}", written.lost);
+}
+
+#[test]
+fn msrs_that_other_msrs_deny_are_known_to_be_absent_in_both_files_together() {
+    let mut vmx = machine(samples::CPUID_R);
+    let cpu = &mut vmx.cpus[0];
+    cpu.policy.cpuid.insert(1, 0, Registers::new(0x506e3, 0, 1 << 5, 0)).unwrap();
+    cpu.policy.unrecorded = UnrecordedList::new();
+    // No secondary and tertiary controls: then 48BH is not there, which would give 491H a meaning.
+    for index in [0x480, 0x482, 0x48e] {
+        cpu.policy.msrs.insert(index, 0).unwrap();
+        cpu.msrs.push(MsrEntry { index, value: 0 });
+    }
+    let lost = write(&vmx, Target::CloudHypervisorProfile).unwrap().lost;
+    let absence = |index| lost.contains(&Lost::Absence { cpu: 0, place: Unrecorded::Msr { index } });
+    assert!(absence(0x481), "nothing tells");
+    assert!(!absence(0x48b) && !absence(0x491), "{lost:?}");
 }
 
 #[test]

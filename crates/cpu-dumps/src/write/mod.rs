@@ -143,7 +143,10 @@ pub enum WriteError {
 pub fn write(machine: &Machine, target: Target) -> Result<Written, WriteError> {
     let first = machine.cpus.first().ok_or(WriteError::Nothing { target })?;
     let (parts, again) = match target {
-        Target::Dump => one(target, "json", Dump::new(machine).to_string())?,
+        Target::Dump => {
+            machine.cpus.iter().find(|cpu| !is_empty(cpu)).ok_or(WriteError::Nothing { target })?;
+            one(target, "json", Dump::new(machine).to_string())?
+        }
         Target::CpuidR => {
             machine.cpus.iter().try_for_each(|cpu| need_leaf_0(cpu, target))?;
             one(target, "txt", text::cpuid_r(machine))?
@@ -184,8 +187,11 @@ fn need_leaf_0(cpu: &Cpu, target: Target) -> Result<(), WriteError> {
 }
 
 fn need_any(cpu: &Cpu, target: Target) -> Result<&Cpu, WriteError> {
-    let is_empty = cpu.policy.cpuid.entries().is_empty() && own::all_msrs(cpu).is_empty();
-    if is_empty { Err(WriteError::Nothing { target }) } else { Ok(cpu) }
+    if is_empty(cpu) { Err(WriteError::Nothing { target }) } else { Ok(cpu) }
+}
+
+fn is_empty(cpu: &Cpu) -> bool {
+    cpu.policy.cpuid.entries().is_empty() && own::all_msrs(cpu).is_empty()
 }
 
 /// Whether a leaf answers according to ECX, as far as the database and the table tell.
