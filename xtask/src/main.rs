@@ -3,6 +3,7 @@
 mod cargo;
 mod ci;
 mod codegen;
+mod codegen_msr;
 mod crosscheck;
 mod fuzz;
 mod import_machine;

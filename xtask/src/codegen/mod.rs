@@ -19,17 +19,17 @@ use crate::report::Problems;
 use model::{Model, count};
 
 /// A file to be written, relative to the repository.
-struct Output {
-    path: PathBuf,
-    text: String,
+pub(crate) struct Output {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 /// Regenerates, checks or summarises.
 pub(crate) fn run(root: &Path, args: &[&str]) -> Result<(), String> {
     let model = load(root)?;
     match args {
-        [] => write(root, &outputs(&model)),
-        ["--check"] => check_fresh(root, &outputs(&model)),
+        [] => write(root, &all_outputs(root, &model)?),
+        ["--check"] => check_fresh(root, &all_outputs(root, &model)?),
         ["--summary"] => {
             print!("{}", summary(&model));
             Ok(())
@@ -55,6 +55,12 @@ fn handles(root: &Path) -> Result<HashSet<String>, String> {
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let table: toml::Table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(table.keys().cloned().collect())
+}
+
+fn all_outputs(root: &Path, model: &Model) -> Result<Vec<Output>, String> {
+    let mut all = outputs(model);
+    all.extend(crate::codegen_msr::outputs(root, model, &handles(root)?)?);
+    Ok(all)
 }
 
 fn outputs(model: &Model) -> Vec<Output> {

@@ -1,0 +1,210 @@
+//! The MSRs of one virtual CPU.
+
+use cpuid_db::Policy;
+
+use crate::facts::Facts;
+use crate::generated::index::{INSTANCE_COUNT, INSTANCES};
+use crate::generated::table::TABLE;
+use crate::row::{Door, Initial, Kind, KvmRow, Msr, Otherwise, Within};
+use crate::{Class, Controls, Reason, Semantics, Settings, SpecCtrl};
+
+/// One address of the table: the rows that describe it, by vendor.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) address: u32,
+    /// Row, and number in the row's family.
+    pub(crate) rows: &'static [(u16, u16)],
+}
+
+/// Who gets in, resolved for one guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gate {
+    /// To what is stored.
+    Open,
+    /// A constant is read, a write is dropped.
+    Constant,
+    /// Zero is read, a write is dropped.
+    Nothing,
+    /// Refused.
+    Shut(Shut, Class),
+}
+
+/// Why a gate is shut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shut {
+    OtherVendor,
+    NotEnumerated,
+    NoSuchMember,
+    WriteOnly,
+    ReadOnly,
+}
+
+impl Shut {
+    pub(crate) const fn reason(self) -> Reason {
+        match self {
+            Self::OtherVendor => Reason::OtherVendor,
+            Self::NotEnumerated => Reason::NotEnumerated,
+            Self::NoSuchMember => Reason::NoSuchMember,
+            Self::WriteOnly => Reason::WriteOnly,
+            Self::ReadOnly => Reason::ReadOnly,
+        }
+    }
+}
+
+/// One MSR of this guest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) value: u64,
+    /// Bits that a write changes.
+    pub(crate) stored: u64,
+    /// Bits that a write may have either way, and does not change.
+    pub(crate) ignored: u64,
+    /// Bits that the machine holds.
+    pub(crate) host: u64,
+    pub(crate) row: u16,
+    pub(crate) number: u16,
+    pub(crate) read: Gate,
+    pub(crate) write: Gate,
+    pub(crate) host_read: Gate,
+    pub(crate) host_write: Gate,
+    /// Nothing but masks decides.
+    pub(crate) plain: bool,
+}
+
+const ABSENT: Gate = Gate::Shut(Shut::OtherVendor, Class::Unknown);
+
+impl Slot {
+    const ABSENT: Self = Self {
+        value: 0,
+        stored: 0,
+        ignored: 0,
+        host: 0,
+        row: 0,
+        number: 0,
+        read: ABSENT,
+        write: ABSENT,
+        host_read: ABSENT,
+        host_write: ABSENT,
+        plain: true,
+    };
+
+    /// The row that describes it.
+    pub(crate) fn msr(&self) -> &'static Msr {
+        TABLE.get(usize::from(self.row)).unwrap_or(&TABLE[0])
+    }
+}
+
+/// The MSRs and control registers of one virtual CPU: what it holds, and what it would do.
+#[derive(Clone, Debug)]
+pub struct MsrFile {
+    pub(crate) slots: [Slot; INSTANCE_COUNT],
+    pub(crate) facts: Facts,
+    pub(crate) settings: Settings<'static>,
+    pub(crate) controls: Controls,
+    /// The CPU model is frozen.
+    pub(crate) ran: bool,
+}
+
+impl MsrFile {
+    /// The MSRs of a CPU with this policy, after RESET. Every gate is resolved here, once.
+    pub fn new(policy: &Policy, settings: &Settings<'_>) -> Self {
+        let facts = Facts::new(policy, settings);
+        let mut slots = [Slot::ABSENT; INSTANCE_COUNT];
+        for (slot, instance) in slots.iter_mut().zip(INSTANCES) {
+            *slot = resolve(instance, &facts, policy, settings);
+        }
+        let settings = Settings { host: &[], ..*settings };
+        Self { slots, facts, settings, controls: Controls::RESET, ran: false }
+    }
+
+    /// Tells that the CPU has run: its model does not change any more.
+    pub fn run(&mut self) {
+        self.ran = true;
+    }
+}
+
+fn resolve(instance: &Instance, facts: &Facts, policy: &Policy, settings: &Settings<'_>) -> Slot {
+    let vendor = facts.vendor.set();
+    let mut rows = instance.rows.iter().filter_map(|(at, number)| Some((at, number, TABLE.get(usize::from(*at))?)));
+    let Some((row, number, msr)) = rows.find(|(.., msr)| msr.vendors.is_empty() || msr.vendors.contains(vendor)) else {
+        return absent(instance);
+    };
+    let mut slot = Slot { row: *row, number: *number, plain: msr.hook.is_none(), ..Slot::ABSENT };
+    let listed = settings.host.iter().find(|host| host.address == instance.address);
+    slot.host = listed.map_or(u64::MAX, |host| host.mask);
+    masks(&mut slot, msr, facts, settings);
+    slot.value = initial(msr, instance.address, policy, settings);
+    doors(&mut slot, msr, facts, settings);
+    slot
+}
+
+/// Another vendor's MSR. The first row says what it would be.
+fn absent(instance: &Instance) -> Slot {
+    let (row, number) = instance.rows.first().copied().unwrap_or_default();
+    Slot { row, number, ..Slot::ABSENT }
+}
+
+fn masks(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
+    for bits in msr.bits {
+        let kind = if facts.meets(bits.needs) { bits.kind } else { bits.without };
+        match kind {
+            Kind::Stored => slot.stored |= bits.mask(),
+            Kind::Ignored => slot.ignored |= bits.mask(),
+            Kind::Reserved => {}
+        }
+    }
+    if let (Semantics::Kvm, Some(KvmRow { valid: Some(valid), dropped, .. })) = (settings.semantics, &msr.kvm) {
+        (slot.stored, slot.ignored) = (valid & !dropped, *dropped);
+    }
+    let passed = msr.within == Within::Host && settings.spec_ctrl == SpecCtrl::PassThrough;
+    if passed && slot.host != u64::MAX {
+        slot.stored = slot.host;
+    } else {
+        slot.stored &= facts.mask(msr.within, slot.host);
+    }
+}
+
+fn initial(msr: &Msr, address: u32, policy: &Policy, settings: &Settings<'_>) -> u64 {
+    match (settings.semantics, msr.kvm, msr.reset) {
+        (Semantics::Kvm, Some(KvmRow { reset: Some(value), .. }), _) | (_, _, Initial::Value(value)) => value,
+        (_, _, Initial::Policy) => policy.msrs.get(address).unwrap_or(0),
+    }
+}
+
+fn doors(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
+    let member = slot.number < facts.limit(msr.limit, msr.count);
+    if let (Semantics::Kvm, Some(kvm)) = (settings.semantics, &msr.kvm) {
+        let open = |door: &Door| if facts.meets(door.when) && member { passage(door) } else { refusal(door, member) };
+        (slot.read, slot.write) = (open(&kvm.guest_read), open(&kvm.guest_write));
+        (slot.host_read, slot.host_write) = (open(&kvm.host_read), open(&kvm.host_write));
+        return;
+    }
+    let shut = match (facts.meets(msr.present), member) {
+        (false, _) => Some(Shut::NotEnumerated),
+        (true, false) => Some(Shut::NoSuchMember),
+        (true, true) => None,
+    };
+    let gate = |allowed: bool, otherwise: Shut| match shut {
+        Some(shut) => Gate::Shut(shut, Class::Unknown),
+        None if allowed => Gate::Open,
+        None => Gate::Shut(otherwise, Class::Invalid),
+    };
+    slot.read = gate(msr.readable, Shut::WriteOnly);
+    slot.write = gate(msr.writable, Shut::ReadOnly);
+    // The host sees what is stored even where the guest cannot; it restores what the guest could have stored.
+    slot.host_read = gate(true, Shut::WriteOnly);
+    slot.host_write = gate(true, Shut::ReadOnly);
+}
+
+fn passage(door: &Door) -> Gate {
+    if door.constant.is_some() { Gate::Constant } else { Gate::Open }
+}
+
+fn refusal(door: &Door, member: bool) -> Gate {
+    let shut = if member { Shut::NotEnumerated } else { Shut::NoSuchMember };
+    match door.otherwise {
+        Otherwise::Invalid => Gate::Shut(shut, Class::Invalid),
+        Otherwise::Unknown => Gate::Shut(shut, Class::Unknown),
+        Otherwise::Nothing => Gate::Nothing,
+    }
+}

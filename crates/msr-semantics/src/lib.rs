@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+#[cfg(test)]
+extern crate std;
+
+mod access;
+mod control;
+mod effects;
+mod facts;
+mod file;
+mod generated;
+mod hooks;
+mod lookup;
+mod refusal;
+mod reset;
+mod row;
+mod settings;
+
+pub use access::{Context, Initiator, Written};
+pub use control::{Control, Controls};
+pub use effects::{Capabilities, Effects, Quirks};
+pub use file::MsrFile;
+pub use hooks::{Access, Hook};
+pub use lookup::{Entry, addresses, entry};
+pub use refusal::{Class, Fault, Reason, Refusal};
+pub use reset::Reset;
+#[cfg(feature = "names")]
+pub use row::MsrText;
+pub use row::{Bits, Check, Condition, Door, Home, Init, Initial, Kind, KvmRow, Limit, Msr, Otherwise, Phase, Save, Scope, Term, Within};
+pub use settings::{HostMask, Semantics, Settings, SpecCtrl};
+
+/// The rows of the table, in order of address.
+pub fn table() -> &'static [Msr] {
+    &generated::table::TABLE
+}
