@@ -12,6 +12,7 @@ mod control;
 mod effects;
 mod facts;
 mod file;
+mod filter;
 mod generated;
 mod hooks;
 mod lookup;
@@ -19,11 +20,13 @@ mod refusal;
 mod reset;
 mod row;
 mod settings;
+mod unhandled;
 
 pub use access::{Context, Initiator, Written};
 pub use control::{Control, Controls};
 pub use effects::{Capabilities, Effects, Quirks};
 pub use file::MsrFile;
+pub use filter::{Compiled, Conflict, Direction, Filter, MAX_MSRS, MAX_RANGES, Range, Rule};
 pub use hooks::{Access, Hook};
 pub use lookup::{Entry, addresses, entry};
 pub use refusal::{Class, Fault, Reason, Refusal};
@@ -32,6 +35,7 @@ pub use reset::Reset;
 pub use row::MsrText;
 pub use row::{Bits, Check, Condition, Door, Home, Init, Initial, Kind, KvmRow, Limit, Msr, Otherwise, Phase, Save, Scope, Term, Within};
 pub use settings::{HostMask, Semantics, Settings, SpecCtrl};
+pub use unhandled::{Action, Unhandled, UnhandledRule};
 
 /// The rows of the table, in order of address.
 pub fn table() -> &'static [Msr] {
