@@ -37,16 +37,23 @@ fn effects(words: &[String]) -> String {
 }
 
 /// Makes one row; problems of its bits are reported with their own lines.
-pub(super) fn row(source: Source, model: &Model, problems: &mut Problems) -> Result<Row, String> {
+pub(super) fn row(mut source: Source, gates: &parse::Gates, model: &Model, problems: &mut Problems) -> Result<Row, String> {
     let (address, count, stride) = place(&source.raw)?;
+    if source.raw.present.as_deref() == Some("gates") {
+        let names = gates.present(address);
+        source.raw.present = Some(names.ok_or_else(|| format!("no feature of the CPUID database has a gate `msr:{address:#x}`"))?);
+    }
     let mut runs = Vec::new();
     for (bits, line) in source.raw.bits.iter().zip(&source.lines) {
-        match parse::run(bits.get_ref(), model) {
+        match parse::run(bits.get_ref(), address, gates, model) {
             Ok(run) => runs.push(run),
             Err(what) => problems.add(&source.file, *line, &what, "see data/README.md"),
         }
     }
     parse::covers(&runs).map_err(|what| format!("{}: {what}", source.raw.name))?;
+    if let Some(bits) = gates.unspoken(address, &runs) {
+        return Err(format!("{}: the CPUID database opens {bits}, and no run here is `gated` there", source.raw.name));
+    }
     let rust = rust(&source.raw, (address, count, stride), &runs, model)?;
     Ok(Row { source, address, count, stride, runs, rust })
 }

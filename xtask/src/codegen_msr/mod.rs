@@ -37,11 +37,12 @@ impl Row {
 pub(crate) fn outputs(root: &Path, model: &Model, handles: &HashSet<String>) -> Result<Vec<Output>, String> {
     let mut problems = Problems::default();
     let (sources, hash) = data::load(&root.join("crates/msr-semantics/data"), &mut problems)?;
+    let gates = parse::Gates::new(model);
     let mut rows = Vec::new();
     for source in sources {
         let (file, line) = (source.file.clone(), source.line);
         check_words(&source, handles, &mut problems);
-        match emit::row(source, model, &mut problems) {
+        match emit::row(source, &gates, model, &mut problems) {
             Ok(row) => rows.push(row),
             Err(what) => problems.add(&file, line, &what, "see data/README.md"),
         }

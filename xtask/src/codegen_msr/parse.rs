@@ -1,8 +1,57 @@
 //! Conditions, doors and runs of bits: from the words of the data to Rust.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::codegen::data::parse_number;
 use crate::codegen::emit::constant;
 use crate::codegen::model::Model;
+
+/// What the CPUID database says about MSRs: which features make one exist, and which open a bit of it.
+#[derive(Debug, Default)]
+pub(super) struct Gates {
+    msrs: BTreeMap<u32, BTreeSet<String>>,
+    bits: BTreeMap<(u32, u8), BTreeSet<String>>,
+}
+
+impl Gates {
+    /// Collects the gates of all features.
+    pub(super) fn new(model: &Model) -> Self {
+        let mut gates = Self::default();
+        for row in &model.features {
+            for gate in row.raw.gates.iter().filter_map(|gate| gate.strip_prefix("msr:")) {
+                let (address, bit) = gate.split_once('[').map_or((gate, None), |(address, bit)| (address, bit.strip_suffix(']')));
+                let Some(address) = parse_number(address).map(|address| address as u32) else { continue };
+                match bit.and_then(|bit| bit.parse().ok()) {
+                    Some(bit) => gates.bits.entry((address, bit)).or_default().insert(row.name.clone()),
+                    None => gates.msrs.entry(address).or_default().insert(row.name.clone()),
+                };
+            }
+        }
+        gates
+    }
+
+    /// Who makes the MSR exist; where nobody is said to, whoever opens a bit of it.
+    pub(super) fn present(&self, address: u32) -> Option<String> {
+        let by_bit = || self.bits.iter().filter(|((msr, _), _)| *msr == address).flat_map(|(_, names)| names.iter().cloned()).collect();
+        let names: BTreeSet<String> = self.msrs.get(&address).cloned().unwrap_or_else(by_bit);
+        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join("|"))
+    }
+
+    /// Who opens each of these bits, if it is the same for all.
+    fn bit(&self, address: u32, high: u8, low: u8) -> Option<String> {
+        let first = self.bits.get(&(address, low))?;
+        let alike = (low..=high).all(|bit| self.bits.get(&(address, bit)) == Some(first));
+        alike.then(|| first.iter().cloned().collect::<Vec<_>>().join("|"))
+    }
+
+    /// Bits of an MSR that some feature opens, and that no run speaks of in these words.
+    pub(super) fn unspoken(&self, address: u32, runs: &[Run]) -> Option<String> {
+        let gated = self.bits.iter().filter(|((msr, _), _)| *msr == address);
+        let missed = gated.filter(|((_, bit), _)| !runs.iter().any(|run| run.gated && (run.low..=run.high).contains(bit)));
+        let words: Vec<String> = missed.map(|((_, bit), names)| format!("bit {bit} ({names:?})")).collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
 
 /// `A|B & C` as a Rust constant.
 pub(super) fn condition(text: &str, model: &Model) -> Result<String, String> {
@@ -76,11 +125,13 @@ pub(super) struct Run {
     pub(super) high: u8,
     pub(super) low: u8,
     pub(super) name: String,
+    /// Opened by the features whose gates name these bits.
+    pub(super) gated: bool,
     pub(super) rust: String,
 }
 
-/// `63:12 reserved`, `3 LOCK ignored if FEATURE else ignored`.
-pub(super) fn run(text: &str, model: &Model) -> Result<Run, String> {
+/// `63:12 reserved`, `3 LOCK ignored if FEATURE else ignored`, `10 BHI_DIS_S gated`.
+pub(super) fn run(text: &str, address: u32, gates: &Gates, model: &Model) -> Result<Run, String> {
     let (range, rest) = text.split_once(' ').ok_or("a run of bits is a range and what is there")?;
     let (high, low) = range.split_once(':').unwrap_or((range, range));
     let bit = |text: &str| text.parse::<u8>().ok().filter(|bit| *bit < 64).ok_or_else(|| format!("`{text}` is no bit"));
@@ -88,6 +139,13 @@ pub(super) fn run(text: &str, model: &Model) -> Result<Run, String> {
     if low > high {
         return Err(format!("`{range}` runs upwards"));
     }
+    let gated = rest.split_once(" gated");
+    let opened = gated.map(|(what, rest)| match gates.bit(address, high, low) {
+        Some(names) => Ok(format!("{what} if {names}{rest}")),
+        None => Err(format!("no feature of the CPUID database has a gate `msr:{address:#x}[{low}]` for each of these bits")),
+    });
+    let opened = opened.transpose()?;
+    let (is_gated, rest) = (gated.is_some(), opened.as_deref().unwrap_or(rest));
     let (what, condition_text) = rest.split_once(" if ").map_or((rest, None), |(what, when)| (what, Some(when)));
     let (name, kind) = kind(what)?;
     let (needs, without) = match condition_text {
@@ -99,7 +157,7 @@ pub(super) fn run(text: &str, model: &Model) -> Result<Run, String> {
         }
     };
     let rust = format!("Bits {{ high: {high}, low: {low}, kind: {kind}, needs: {needs}, without: {without} }}");
-    Ok(Run { high, low, name, rust })
+    Ok(Run { high, low, name, gated: is_gated, rust })
 }
 
 fn kind(what: &str) -> Result<(String, &'static str), String> {

@@ -1,7 +1,9 @@
 //! Odd MSRs: two pure functions each, one file each. By the time they run, gates, reserved and ignored bits have been dealt with.
 
+mod commands;
 mod tsc;
 
+pub(crate) use commands::{FLUSH_CMD, PRED_CMD};
 pub(crate) use tsc::{TSC, TSC_ADJUST};
 
 use crate::access::Written;
