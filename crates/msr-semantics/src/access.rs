@@ -1,6 +1,6 @@
 //! RDMSR and WRMSR.
 
-use crate::file::{Gate, MsrFile, Slot};
+use crate::file::{Gate, MsrFile, Shut, Slot};
 use crate::generated::index::find;
 use crate::hooks::Access;
 use crate::row::{Check, Home, Msr};
@@ -36,7 +36,7 @@ impl MsrFile {
             Gate::Open => self.read_by_hook(*cx, slot, initiator),
             Gate::Constant => Ok(Self::constant(slot, initiator)),
             Gate::Nothing => Ok(0),
-            Gate::Shut(_, Class::Unknown) if self.is_forgiven(slot, initiator) => Ok(0),
+            Gate::Shut(shut, Class::Unknown) if self.is_forgiven(slot, shut, initiator) => Ok(0),
             Gate::Shut(shut, class) => Err(Fault { reason: shut.reason(), class }.into()),
         }
     }
@@ -53,8 +53,8 @@ impl MsrFile {
     }
 
     /// KVM lets the host read zero from, and write zero to, everything that it lists (`kvm_do_msr_access`, arch/x86/kvm/x86.c).
-    fn is_forgiven(&self, slot: &Slot, initiator: Initiator) -> bool {
-        let listed = slot.msr().kvm.as_ref().is_some_and(|kvm| kvm.advertised);
+    fn is_forgiven(&self, slot: &Slot, shut: Shut, initiator: Initiator) -> bool {
+        let listed = shut != Shut::OtherVendor && slot.msr().kvm.as_ref().is_some_and(|kvm| kvm.advertised);
         initiator == Initiator::Host && self.settings.semantics == Semantics::Kvm && listed
     }
 
@@ -73,7 +73,7 @@ impl MsrFile {
         match gate {
             Gate::Open => {}
             Gate::Constant | Gate::Nothing => return Ok(Effects::empty()),
-            Gate::Shut(_, Class::Unknown) if value == 0 && self.is_forgiven(slot, initiator) => return Ok(Effects::empty()),
+            Gate::Shut(shut, Class::Unknown) if value == 0 && self.is_forgiven(slot, shut, initiator) => return Ok(Effects::empty()),
             Gate::Shut(shut, class) => return Err(Fault { reason: shut.reason(), class }.into()),
         }
         let written = self.judge(*cx, slot, value, initiator)?;
@@ -89,16 +89,24 @@ impl MsrFile {
         }
         let reserved = (slot.value ^ value) & !(slot.stored | slot.ignored);
         let restores = self.settings.semantics == Semantics::Architectural && initiator == Initiator::Host;
-        if reserved != 0 {
+        let unchecked = self.is_unchecked(msr, initiator);
+        if reserved != 0 && !unchecked {
             let reason = if restores { Reason::Unsupported(reserved) } else { Reason::ReservedBits(reserved) };
             return Err(Fault::invalid(reason));
         }
-        self.obeys(msr, value)?;
+        if !unchecked {
+            self.obeys(msr, value)?;
+        }
         let kept = slot.value & !slot.stored | value & slot.stored;
         match msr.hook {
             None => Ok(Written::plain(kept)),
             Some(hook) => (hook.write)(&self.access(cx, slot, initiator), kept),
         }
+    }
+
+    fn is_unchecked(&self, msr: &Msr, initiator: Initiator) -> bool {
+        let free = initiator == Initiator::Host && self.settings.semantics == Semantics::Kvm;
+        free && msr.kvm.as_ref().is_some_and(|kvm| kvm.unchecked)
     }
 
     /// The rule on the whole value.

@@ -19,6 +19,7 @@ pub(crate) struct Facts {
     pub(crate) fixed_width: u8,
     pub(crate) mcg_cap: u64,
     pub(crate) pt_ranges: u8,
+    pub(crate) lbr_entries: u8,
     /// Bits of a physical address that the guest may set.
     pub(crate) physical: u64,
     pub(crate) linear_bits: u8,
@@ -27,6 +28,9 @@ pub(crate) struct Facts {
     pub(crate) xcr0: u64,
     pub(crate) xss: u64,
 }
+
+/// `Hv#1`, by which KVM tells that the guest wants Hyper-V, whatever leaf 4000_0000H says (arch/x86/kvm/hyperv.c).
+const HYPERV_INTERFACE: u32 = 0x3123_7648;
 
 /// Physical-address bits of a CPU that does not say (SDM vol. 2A, CPUID leaf 8000_0008H; KVM assumes the same).
 const DEFAULT_PHYSICAL_BITS: u64 = 36;
@@ -43,7 +47,7 @@ impl Facts {
         Self {
             vendor: policy.vendor(),
             capabilities: settings.capabilities,
-            hyperv: policy.hypervisor() == Some(*b"Microsoft Hv"),
+            hyperv: policy.cpuid.get_or_zero(0x4000_0001, 0).eax == HYPERV_INTERFACE,
             pmu_version: if amd { 1 + u8::from(features.contains(Feature::PERFMON_V2)) } else { field(Field::PMU_VERSION) as u8 },
             gp_counters: if amd { amd_counters(policy, &features) } else { field(Field::PMU_NUM_GP) as u8 },
             fixed_counters: if amd { 0 } else { field(Field::PMU_NUM_FIXED) as u8 },
@@ -51,6 +55,7 @@ impl Facts {
             fixed_width: field(Field::PMU_FIXED_WIDTH) as u8,
             mcg_cap: policy.msrs.get(0x179).unwrap_or(0),
             pt_ranges: (policy.cpuid.get_or_zero(0x14, 1).eax & 7) as u8,
+            lbr_entries: lbr_entries(field(Field::AMD_LBR_STACK_SIZE) as u8, &features),
             physical: (1 << physical_bits) - 1,
             linear_bits: if features.contains(Feature::LA57) { 57 } else { 48 },
             cr4: valid_cr4(policy),
@@ -70,6 +75,7 @@ impl Facts {
         let enforced = |capability| self.capabilities.contains(capability);
         match term {
             Term::Feature(feature) => self.features.contains(feature),
+            Term::Without(feature) => !self.features.contains(feature),
             Term::Pmu(version) => self.pmu_version >= version,
             Term::Mcg(bit) => self.mcg_cap >> (bit & 63) & 1 == 1,
             Term::Paravirtual(feature) => !enforced(Capabilities::ENFORCE_PV) || self.features.contains(feature),
@@ -111,6 +117,7 @@ impl Facts {
             Limit::GpCounters => u16::from(self.gp_counters),
             Limit::FixedCounters => u16::from(self.fixed_counters),
             Limit::PtRanges => 2 * u16::from(self.pt_ranges),
+            Limit::LbrStack => 2 * u16::from(self.lbr_entries),
         }
         .min(all)
     }
@@ -124,6 +131,11 @@ fn amd_counters(policy: &Policy, features: &FeatureSet) -> u8 {
         (_, true) => 6,
         _ => 4,
     }
+}
+
+/// Branch sampling, the forerunner, has sixteen entries and no field that says so (arch/x86/events/amd/brs.c).
+fn lbr_entries(told: u8, features: &FeatureSet) -> u8 {
+    if features.contains(Feature::AMD_LBR_V2) { told } else { 16 }
 }
 
 /// Components whose use can be made to fault: AMX tile data (SDM vol. 1, 13.14).

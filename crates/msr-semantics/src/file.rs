@@ -109,10 +109,8 @@ impl MsrFile {
     /// The MSRs of a CPU with this policy, after RESET. Every gate is resolved here, once.
     pub fn new(policy: &Policy, settings: &Settings<'_>) -> Self {
         let facts = Facts::new(policy, settings);
-        let mut slots = [Slot::ABSENT; INSTANCE_COUNT];
-        for (slot, instance) in slots.iter_mut().zip(INSTANCES) {
-            *slot = resolve(instance, &facts, policy, settings);
-        }
+        let slots =
+            core::array::from_fn(|at| INSTANCES.get(at).map_or(Slot::ABSENT, |instance| resolve(instance, &facts, policy, settings)));
         let settings = Settings { host: &[], ..*settings };
         Self { slots, facts, settings, controls: Controls::RESET, ran: false }
     }
@@ -126,14 +124,17 @@ impl MsrFile {
 fn resolve(instance: &Instance, facts: &Facts, policy: &Policy, settings: &Settings<'_>) -> Slot {
     let vendor = facts.vendor.set();
     let mut rows = instance.rows.iter().filter_map(|(at, number)| Some((at, number, TABLE.get(usize::from(*at))?)));
-    let Some((row, number, msr)) = rows.find(|(.., msr)| msr.vendors.is_empty() || msr.vendors.contains(vendor)) else {
+    let own = |(.., msr): &(_, _, &Msr)| msr.vendors.is_empty() || msr.vendors.contains(vendor);
+    let shared = |(.., msr): &(_, _, &Msr)| msr.kvm.as_ref().is_some_and(|kvm| kvm.everywhere);
+    let found = rows.clone().find(own).or_else(|| rows.find(|row| settings.semantics == Semantics::Kvm && shared(row)));
+    let Some((row, number, msr)) = found else {
         return absent(instance);
     };
     let mut slot = Slot { row: *row, number: *number, plain: msr.hook.is_none(), ..Slot::ABSENT };
     let listed = settings.host.iter().find(|host| host.address == instance.address);
     slot.host = listed.map_or(u64::MAX, |host| host.mask);
     masks(&mut slot, msr, facts, settings);
-    slot.value = initial(msr, instance.address, policy, settings);
+    slot.value = initial(msr, instance.address, policy, settings) & facts.mask(msr.within, slot.host);
     doors(&mut slot, msr, facts, settings);
     slot
 }
@@ -145,7 +146,8 @@ fn absent(instance: &Instance) -> Slot {
 }
 
 fn masks(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
-    for bits in msr.bits {
+    let kvm = msr.kvm.as_ref().filter(|_| settings.semantics == Semantics::Kvm);
+    for bits in kvm.and_then(|kvm| kvm.bits).unwrap_or(msr.bits) {
         let kind = if facts.meets(bits.needs) { bits.kind } else { bits.without };
         match kind {
             Kind::Stored => slot.stored |= bits.mask(),
@@ -153,14 +155,18 @@ fn masks(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
             Kind::Reserved => {}
         }
     }
-    if let (Semantics::Kvm, Some(KvmRow { valid: Some(valid), dropped, .. })) = (settings.semantics, &msr.kvm) {
+    if let Some(KvmRow { valid: Some(valid), dropped, .. }) = kvm {
         (slot.stored, slot.ignored) = (valid & !dropped, *dropped);
     }
     let passed = msr.within == Within::Host && settings.spec_ctrl == SpecCtrl::PassThrough;
     if passed && slot.host != u64::MAX {
         slot.stored = slot.host;
     } else {
-        slot.stored &= facts.mask(msr.within, slot.host);
+        let within = facts.mask(msr.within, slot.host);
+        if msr.beyond == Kind::Ignored {
+            slot.ignored |= slot.stored & !within;
+        }
+        slot.stored &= within;
     }
 }
 

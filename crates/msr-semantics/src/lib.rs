@@ -16,6 +16,7 @@ mod filter;
 mod generated;
 mod hooks;
 mod lookup;
+pub mod osvw;
 mod refusal;
 mod reset;
 mod row;

@@ -25,7 +25,7 @@ impl MsrFile {
             }
             let given = msr.kvm.as_ref().filter(|_| kvm).and_then(|kvm| kvm.reset);
             match (given, msr.reset) {
-                (Some(value), _) | (None, Initial::Value(value)) => slot.value = value,
+                (Some(value), _) | (None, Initial::Value(value)) => slot.value = value & self.facts.mask(msr.within, slot.host),
                 (None, Initial::Policy) => {}
             }
         }

@@ -10,6 +10,8 @@ use crate::{Capabilities, Effects};
 pub enum Term {
     /// The guest has the feature.
     Feature(Feature),
+    /// The guest does not have the feature.
+    Without(Feature),
     /// The guest's performance counters are of this version or later (leaf 0AH EAX\[7:0\]; AMD: 2 with PERFMON_V2, else 1).
     Pmu(u8),
     /// A bit of IA32_MCG_CAP.
@@ -57,6 +59,7 @@ pub struct Door {
 
 /// What stock KVM does, where it is not the architecture that decides (arch/x86/kvm of Linux 7.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of the data")]
 pub struct KvmRow {
     /// RDMSR.
     pub guest_read: Door,
@@ -70,6 +73,12 @@ pub struct KvmRow {
     pub valid: Option<u64>,
     /// Bits that are taken and not kept.
     pub dropped: u64,
+    /// All 64 bits, where KVM's rule for one depends on the guest and is not the row's.
+    pub bits: Option<&'static [Bits]>,
+    /// KVM answers guests of every vendor, not only those of the row.
+    pub everywhere: bool,
+    /// The host's value is not judged: bits that the guest may not set are dropped.
+    pub unchecked: bool,
     /// In KVM_GET_MSR_INDEX_LIST: the host may read zero from it and write zero to it whatever the guest has.
     pub advertised: bool,
     /// After the first KVM_RUN the host may only write what is there.
@@ -91,6 +100,8 @@ pub enum Limit {
     FixedCounters,
     /// Two for each address range of leaf 14H.
     PtRanges,
+    /// Two for each entry of AMD's last-branch stack.
+    LbrStack,
 }
 
 /// A mask that depends on the guest: bits outside are reserved.
@@ -267,6 +278,8 @@ pub struct Msr {
     pub bits: &'static [Bits],
     /// What of the bits depends on the guest.
     pub within: Within,
+    /// What a write does to bits beyond that mask: reserved or ignored.
+    pub beyond: Kind,
     /// A rule on the whole value.
     pub check: Check,
     /// What all this does not say.

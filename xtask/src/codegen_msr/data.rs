@@ -22,6 +22,7 @@ pub(super) struct RawFamily {
 /// What stock KVM does, as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the data")]
 pub(super) struct RawKvm {
     pub(super) guest: Option<String>,
     pub(super) guest_read: Option<String>,
@@ -31,6 +32,11 @@ pub(super) struct RawKvm {
     pub(super) host_write: Option<String>,
     pub(super) valid: Option<Number>,
     pub(super) dropped: Option<Number>,
+    pub(super) bits: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) everywhere: bool,
+    #[serde(default)]
+    pub(super) unchecked: bool,
     #[serde(default)]
     pub(super) advertised: bool,
     #[serde(default)]
@@ -53,6 +59,7 @@ pub(super) struct RawMsr {
     pub(super) access: Option<String>,
     pub(super) bits: Vec<Spanned<String>>,
     pub(super) within: Option<String>,
+    pub(super) beyond: Option<String>,
     pub(super) check: Option<String>,
     pub(super) hook: Option<String>,
     pub(super) reset: Option<Number>,

@@ -74,7 +74,7 @@ fn rust(raw: &RawMsr, (address, count, stride): (u32, u16, u16), runs: &[parse::
         return Err(format!("`{access}` is not rw, r or w"));
     }
     let limit = raw.family.as_ref().and_then(|family| family.limit.as_ref());
-    let limits = ["all", "mc-banks", "gp-counters", "fixed-counters", "pt-ranges"];
+    let limits = ["all", "mc-banks", "gp-counters", "fixed-counters", "pt-ranges", "lbr-stack"];
     let withins = ["all", "physical", "xss", "efer", "xfd", "counters", "gp-counters", "gp-width", "fixed-width", "host"];
     let checks = ["any", "canonical", "pat", "memory-types", "memory-type", "all-or-nothing"];
     let phases = ["model", "sregs", "xsave", "lapic", "time", "early", "normal", "late"];
@@ -90,6 +90,7 @@ fn rust(raw: &RawMsr, (address, count, stride): (u32, u16, u16), runs: &[parse::
     let _ = write!(text, "limit: {}, present: {present}, ", word("Limit", limit, "all", &limits)?);
     let _ = write!(text, "readable: {}, writable: {}, bits: &[{}], ", access != "w", access != "r", bits.join(", "));
     let _ = write!(text, "within: {}, ", word("Within", raw.within.as_ref(), "all", &withins)?);
+    let _ = write!(text, "beyond: {}, ", word("Kind", raw.beyond.as_ref(), "reserved", &["reserved", "ignored"])?);
     let _ = write!(text, "check: {}, hook: {hook}, reset: {reset}, ", word("Check", raw.check.as_ref(), "any", &checks)?);
     let _ = write!(text, "init: {}, ", word("Init", raw.init.as_ref(), "keep", &["keep", "reset"])?);
     let _ = write!(text, "scope: {}, ", word("Scope", raw.scope.as_ref(), "thread", &["thread", "core", "package", "machine"])?);
@@ -112,10 +113,23 @@ fn kvm(raw: &RawKvm, model: &Model) -> Result<String, String> {
     let _ = write!(text, "host_read: {}, ", door(&raw.host_read, &raw.host, "KVM_GET_MSRS")?);
     let _ = write!(text, "host_write: {}, ", door(&raw.host_write, &raw.host, "KVM_SET_MSRS")?);
     let _ = write!(text, "valid: {}, ", option(number(raw.valid.as_ref())?));
-    let _ = write!(text, "dropped: {:#x}, ", number(raw.dropped.as_ref())?.unwrap_or(0));
+    let _ = write!(text, "dropped: {:#x}, bits: {}, ", number(raw.dropped.as_ref())?.unwrap_or(0), kvm_bits(raw, model)?);
+    let _ = write!(text, "everywhere: {}, unchecked: {}, ", raw.everywhere, raw.unchecked);
     let _ = write!(text, "advertised: {}, frozen: {}, ", raw.advertised, raw.frozen);
     let _ = write!(text, "reset: {} }})", option(number(raw.reset.as_ref())?));
     Ok(text)
+}
+
+/// KVM's own runs of bits: written like the row's, but without `gated`.
+fn kvm_bits(raw: &RawKvm, model: &Model) -> Result<String, String> {
+    let Some(bits) = &raw.bits else { return Ok("None".to_owned()) };
+    if raw.valid.is_some() || raw.dropped.is_some() {
+        return Err("kvm says `bits` or `valid` and `dropped`, not both".to_owned());
+    }
+    let runs: Vec<parse::Run> = bits.iter().map(|text| parse::run(text, 0, &parse::Gates::default(), model)).collect::<Result<_, _>>()?;
+    parse::covers(&runs)?;
+    let rust: Vec<&str> = runs.iter().map(|run| run.rust.as_str()).collect();
+    Ok(format!("Some(&[{}])", rust.join(", ")))
 }
 
 /// `table.rs`.

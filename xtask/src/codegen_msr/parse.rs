@@ -55,8 +55,10 @@ impl Gates {
 
 /// `A|B & C` as a Rust constant.
 pub(super) fn condition(text: &str, model: &Model) -> Result<String, String> {
-    if text == "always" {
-        return Ok("Condition::ALWAYS".to_owned());
+    match text {
+        "always" => return Ok("Condition::ALWAYS".to_owned()),
+        "never" => return Ok("Condition::NEVER".to_owned()),
+        _ => {}
     }
     let groups: Result<Vec<String>, String> = text.split('&').map(|group| any(group, model)).collect();
     Ok(format!("Condition(&[{}])", groups?.join(", ")))
@@ -78,6 +80,9 @@ fn term(word: &str, model: &Model) -> Result<String, String> {
     let number = |text: &str| text.parse::<u8>().map_err(|_| format!("`{text}` is not a number"));
     if let Some(version) = word.strip_prefix("pmu>=") {
         return Ok(format!("Term::Pmu({})", number(version)?));
+    }
+    if let Some(name) = word.strip_prefix('!') {
+        return Ok(format!("Term::Without({})", feature(name, model)?));
     }
     match word.split_once(':') {
         Some(("mcg", bit)) => Ok(format!("Term::Mcg({})", number(bit)?)),

@@ -1,10 +1,20 @@
 //! Odd MSRs: two pure functions each, one file each. By the time they run, gates, reserved and ignored bits have been dealt with.
 
+mod amd_pmu;
 mod commands;
+mod hyperv;
+mod paravirtual;
 mod tsc;
+mod vm_cr;
 
+pub(crate) use amd_pmu::{CORE_COUNTER, GLOBAL_CLEAR, GLOBAL_SET};
 pub(crate) use commands::{FLUSH_CMD, PRED_CMD};
+pub(crate) use hyperv::{
+    HV_COMMAND, HV_CRASH_CTL, HV_GUEST_OS_ID, HV_HYPERCALL, HV_SINT, HV_STIMER_COUNT, HV_TSC_EMULATION_STATUS, HV_TSC_INVARIANT,
+};
+pub(crate) use paravirtual::{PV_ACK, PV_TWIN};
 pub(crate) use tsc::{TSC, TSC_ADJUST};
+pub(crate) use vm_cr::{SVM_KEY, VM_CR};
 
 use crate::access::Written;
 use crate::file::MsrFile;
@@ -39,6 +49,13 @@ pub struct Access<'a> {
     pub host: u64,
 }
 
+impl Access<'_> {
+    /// The MSR's address.
+    pub(crate) fn address(&self) -> u32 {
+        self.row.address + u32::from(self.number) * u32::from(self.row.stride)
+    }
+}
+
 impl PartialEq for Hook {
     /// Hooks are statics: each is itself.
     fn eq(&self, other: &Self) -> bool {
@@ -50,4 +67,34 @@ impl PartialEq for Hook {
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a hook")]
 pub(crate) fn stored(access: &Access<'_>) -> Result<u64, Fault> {
     Ok(access.stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Access;
+    use crate::file::MsrFile;
+    use crate::{Context, Initiator, Semantics, Settings};
+    use std::boxed::Box;
+
+    /// The MSRs of an AMD CPU without features.
+    pub(super) fn bare(semantics: Semantics) -> Box<MsrFile> {
+        let mut policy = cpuid_db::Policy::default();
+        policy.cpuid.insert(0, 0, cpuid_db::Vendor::Amd.leaf_0(1)).unwrap();
+        Box::new(MsrFile::new(&policy, &Settings { semantics, ..Settings::default() }))
+    }
+
+    fn access(file: &MsrFile, address: u32, stored: u64, initiator: Initiator) -> Access<'_> {
+        let (row, number) = crate::entry(address).unwrap().rows().next().unwrap();
+        Access { file, cx: Context::default(), initiator, row, number, stored, host: u64::MAX }
+    }
+
+    /// The guest is about to write.
+    pub(super) fn guest(file: &MsrFile, address: u32, stored: u64) -> Access<'_> {
+        access(file, address, stored, Initiator::Guest)
+    }
+
+    /// The host is about to write.
+    pub(super) fn host(file: &MsrFile, address: u32, stored: u64) -> Access<'_> {
+        access(file, address, stored, Initiator::Host)
+    }
 }
