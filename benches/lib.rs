@@ -1,5 +1,7 @@
 //! Inputs of the benchmarks: machines and files that are made up, always the same, and about as large as real ones.
 
+pub mod designs;
+
 use std::fmt::Write as _;
 
 use cpu_dumps::{Cpu, Dump, Format, Machine, Provenance};

@@ -3,7 +3,7 @@
 use crate::file::{Gate, MsrFile, Shut, Slot};
 use crate::generated::index::find;
 use crate::hooks::Access;
-use crate::row::{Check, Home, Msr};
+use crate::row::{Check, Msr};
 use crate::{Class, Effects, Fault, Reason, Refusal, Semantics};
 
 /// Who executes the access.
@@ -30,10 +30,17 @@ impl MsrFile {
     pub fn read(&self, cx: &Context, address: u32, initiator: Initiator) -> Result<u64, Refusal> {
         let at = find(address).ok_or(Refusal::Unknown)?;
         let slot = self.slots.get(at).ok_or(Refusal::Unknown)?;
+        if slot.quick_read && initiator == Initiator::Guest {
+            return Ok(slot.value);
+        }
+        self.read_slowly(*cx, slot, initiator)
+    }
+
+    fn read_slowly(&self, cx: Context, slot: &Slot, initiator: Initiator) -> Result<u64, Refusal> {
         let gate = if initiator == Initiator::Guest { slot.read } else { slot.host_read };
         match gate {
             Gate::Open if slot.plain => Ok(slot.value),
-            Gate::Open => self.read_by_hook(*cx, slot, initiator),
+            Gate::Open => self.read_by_hook(cx, slot, initiator),
             Gate::Constant => Ok(Self::constant(slot, initiator)),
             Gate::Nothing => Ok(0),
             Gate::Shut(shut, Class::Unknown) if self.is_forgiven(slot, shut, initiator) => Ok(0),
@@ -68,6 +75,17 @@ impl MsrFile {
     /// [`Refusal::Unknown`] for addresses without a row; [`Refusal::Fault`] where the access faults, or the value cannot be restored.
     pub fn write(&mut self, cx: &Context, address: u32, value: u64, initiator: Initiator) -> Result<Effects, Refusal> {
         let at = find(address).ok_or(Refusal::Unknown)?;
+        let slot = self.slots.get_mut(at).ok_or(Refusal::Unknown)?;
+        let reserved = (slot.value ^ value) & !(slot.stored | slot.ignored);
+        if slot.quick_write && reserved == 0 && initiator == Initiator::Guest {
+            let old = slot.value;
+            slot.value = old & !slot.stored | value & slot.stored;
+            return Ok(if slot.value == old { Effects::empty() } else { slot.effects });
+        }
+        self.write_slowly(*cx, at, value, initiator)
+    }
+
+    fn write_slowly(&mut self, cx: Context, at: usize, value: u64, initiator: Initiator) -> Result<Effects, Refusal> {
         let slot = self.slots.get(at).ok_or(Refusal::Unknown)?;
         let gate = if initiator == Initiator::Guest { slot.write } else { slot.host_write };
         match gate {
@@ -76,7 +94,7 @@ impl MsrFile {
             Gate::Shut(shut, Class::Unknown) if value == 0 && self.is_forgiven(slot, shut, initiator) => return Ok(Effects::empty()),
             Gate::Shut(shut, class) => return Err(Fault { reason: shut.reason(), class }.into()),
         }
-        let written = self.judge(*cx, slot, value, initiator)?;
+        let written = self.judge(cx, slot, value, initiator)?;
         Ok(self.store(at, &written))
     }
 
@@ -129,12 +147,8 @@ impl MsrFile {
     fn store(&mut self, at: usize, written: &Written) -> Effects {
         let mut effects = written.effects;
         if let Some(slot) = self.slots.get_mut(at) {
-            let msr = slot.msr();
             if slot.value != written.value || written.acts {
-                effects |= msr.effects;
-                if msr.home == Home::Hardware {
-                    effects |= Effects::FORWARD;
-                }
+                effects |= slot.effects;
             }
             slot.value = written.value;
         }

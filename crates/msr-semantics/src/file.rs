@@ -5,8 +5,8 @@ use cpuid_db::Policy;
 use crate::facts::Facts;
 use crate::generated::index::{INSTANCE_COUNT, INSTANCES};
 use crate::generated::table::TABLE;
-use crate::row::{Door, Initial, Kind, KvmRow, Msr, Otherwise, Within};
-use crate::{Class, Controls, Reason, Semantics, Settings, SpecCtrl};
+use crate::row::{Check, Door, Home, Initial, Kind, KvmRow, Msr, Otherwise, Within};
+use crate::{Class, Controls, Effects, Reason, Semantics, Settings, SpecCtrl};
 
 /// One address of the table: the rows that describe it, by vendor.
 #[derive(Debug)]
@@ -69,6 +69,12 @@ pub(crate) struct Slot {
     pub(crate) host_write: Gate,
     /// Nothing but masks decides.
     pub(crate) plain: bool,
+    /// The guest reads what is stored, and no rule is to be asked.
+    pub(crate) quick_read: bool,
+    /// The guest writes under the masks, and no rule is to be asked.
+    pub(crate) quick_write: bool,
+    /// What a change asks of the VMM.
+    pub(crate) effects: Effects,
 }
 
 const ABSENT: Gate = Gate::Shut(Shut::OtherVendor, Class::Unknown);
@@ -86,6 +92,9 @@ impl Slot {
         host_read: ABSENT,
         host_write: ABSENT,
         plain: true,
+        quick_read: false,
+        quick_write: false,
+        effects: Effects::empty(),
     };
 
     /// The row that describes it.
@@ -136,6 +145,9 @@ fn resolve(instance: &Instance, facts: &Facts, policy: &Policy, settings: &Setti
     masks(&mut slot, msr, facts, settings);
     slot.value = initial(msr, instance.address, policy, settings) & facts.mask(msr.within, slot.host);
     doors(&mut slot, msr, facts, settings);
+    slot.effects = if msr.home == Home::Hardware { msr.effects | Effects::FORWARD } else { msr.effects };
+    slot.quick_read = slot.plain && slot.read == Gate::Open;
+    slot.quick_write = slot.plain && slot.write == Gate::Open && msr.check == Check::Any;
     slot
 }
 
