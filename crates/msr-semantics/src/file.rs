@@ -6,7 +6,7 @@ use crate::facts::Facts;
 use crate::generated::index::{INSTANCE_COUNT, INSTANCES};
 use crate::generated::table::TABLE;
 use crate::row::{Door, Initial, Kind, KvmRow, Msr, Otherwise, Within};
-use crate::{Class, Controls, Reason, Semantics, Settings, SpecCtrl};
+use crate::{Class, Controls, Quirks, Reason, Semantics, Settings, SpecCtrl};
 
 /// One address of the table: the rows that describe it, by vendor.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub(crate) struct Slot {
     pub(crate) stored: u64,
     /// Bits that a write may have either way, and does not change.
     pub(crate) ignored: u64,
+    /// Bits that a write can only clear.
+    pub(crate) clears: u64,
     /// Bits that the machine holds.
     pub(crate) host: u64,
     pub(crate) row: u16,
@@ -78,6 +80,7 @@ impl Slot {
         value: 0,
         stored: 0,
         ignored: 0,
+        clears: 0,
         host: 0,
         row: 0,
         number: 0,
@@ -125,15 +128,19 @@ impl MsrFile {
 
 fn resolve(instance: &Instance, facts: &Facts, policy: &Policy, settings: &Settings<'_>) -> Slot {
     let vendor = facts.vendor.set();
-    let mut rows = instance.rows.iter().filter_map(|(at, number)| Some((at, number, TABLE.get(usize::from(*at))?)));
-    let Some((row, number, msr)) = rows.find(|(.., msr)| msr.vendors.is_empty() || msr.vendors.contains(vendor)) else {
+    let rows = || instance.rows.iter().filter_map(|(at, number)| Some((at, number, TABLE.get(usize::from(*at))?)));
+    let everywhere = |msr: &Msr| settings.semantics == Semantics::Kvm && msr.kvm.as_ref().is_some_and(|kvm| kvm.everywhere);
+    let own = rows().find(|(.., msr)| msr.vendors.is_empty() || msr.vendors.contains(vendor));
+    let Some((row, number, msr)) = own.or_else(|| rows().find(|(.., msr)| everywhere(msr))) else {
         return absent(instance);
     };
     let mut slot = Slot { row: *row, number: *number, plain: msr.hook.is_none(), ..Slot::ABSENT };
     let listed = settings.host.iter().find(|host| host.address == instance.address);
-    slot.host = listed.map_or(u64::MAX, |host| host.mask);
+    slot.value = initial(msr, instance.address, policy, facts, settings);
+    // A machine that does not say holds what the guest was told.
+    let told = if matches!(msr.reset, Initial::Policy(_)) { slot.value } else { u64::MAX };
+    slot.host = listed.map_or(told, |host| host.mask);
     masks(&mut slot, msr, facts, settings);
-    slot.value = initial(msr, instance.address, policy, settings);
     doors(&mut slot, msr, facts, settings);
     slot
 }
@@ -145,34 +152,40 @@ fn absent(instance: &Instance) -> Slot {
 }
 
 fn masks(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
-    for bits in msr.bits {
+    let kvm = msr.kvm.as_ref().filter(|_| settings.semantics == Semantics::Kvm);
+    for bits in kvm.and_then(|kvm| kvm.bits).unwrap_or(msr.bits) {
         let kind = if facts.meets(bits.needs) { bits.kind } else { bits.without };
         match kind {
             Kind::Stored => slot.stored |= bits.mask(),
             Kind::Ignored => slot.ignored |= bits.mask(),
+            Kind::Clears => slot.clears |= bits.mask(),
             Kind::Reserved => {}
         }
     }
-    if let (Semantics::Kvm, Some(KvmRow { valid: Some(valid), dropped, .. })) = (settings.semantics, &msr.kvm) {
-        (slot.stored, slot.ignored) = (valid & !dropped, *dropped);
-    }
-    let passed = msr.within == Within::Host && settings.spec_ctrl == SpecCtrl::PassThrough;
-    if passed && slot.host != u64::MAX {
-        slot.stored = slot.host;
-    } else {
-        slot.stored &= facts.mask(msr.within, slot.host);
+    // KVM tries a value on the hardware, whatever the guest was told.
+    let tried = msr.within == Within::Host && (kvm.is_some() || settings.spec_ctrl == SpecCtrl::PassThrough);
+    match kvm {
+        Some(KvmRow { valid: Some(valid), dropped, .. }) => {
+            (slot.stored, slot.ignored, slot.clears) = (valid & !dropped, *dropped, 0);
+        }
+        _ if tried && slot.host != u64::MAX => slot.stored = slot.host,
+        _ => slot.stored &= facts.mask(msr.within, slot.host),
     }
 }
 
-fn initial(msr: &Msr, address: u32, policy: &Policy, settings: &Settings<'_>) -> u64 {
-    match (settings.semantics, msr.kvm, msr.reset) {
-        (Semantics::Kvm, Some(KvmRow { reset: Some(value), .. }), _) | (_, _, Initial::Value(value)) => value,
-        (_, _, Initial::Policy) => policy.msrs.get(address).unwrap_or(0),
+fn initial(msr: &Msr, address: u32, policy: &Policy, facts: &Facts, settings: &Settings<'_>) -> u64 {
+    let kvm = msr.kvm.as_ref().filter(|_| settings.semantics == Semantics::Kvm);
+    let given = kvm.and_then(|kvm| kvm.reset);
+    let stuffed = kvm.is_none() || settings.quirks.contains(Quirks::STUFF_FEATURE_MSRS);
+    match msr.reset {
+        Initial::Value(value) => given.unwrap_or(value),
+        Initial::GpCounters => facts.mask(Within::GpCounters, 0),
+        Initial::Policy(value) => policy.msrs.get(address).unwrap_or(if stuffed { given.unwrap_or(value) } else { 0 }),
     }
 }
 
 fn doors(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
-    let member = slot.number < facts.limit(msr.limit, msr.count);
+    let member = slot.number < facts.limit(msr.limit);
     if let (Semantics::Kvm, Some(kvm)) = (settings.semantics, &msr.kvm) {
         let open = |door: &Door| if facts.meets(door.when) && member { passage(door) } else { refusal(door, member) };
         (slot.read, slot.write) = (open(&kvm.guest_read), open(&kvm.guest_write));

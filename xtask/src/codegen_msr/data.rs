@@ -16,6 +16,9 @@ pub(super) struct RawFamily {
     pub(super) first: String,
     pub(super) stride: u16,
     pub(super) count: u16,
+    /// The number of the first member.
+    #[serde(default)]
+    pub(super) number: u16,
     pub(super) limit: Option<String>,
 }
 
@@ -30,11 +33,13 @@ pub(super) struct RawKvm {
     pub(super) host_read: Option<String>,
     pub(super) host_write: Option<String>,
     pub(super) valid: Option<Number>,
+    #[serde(default)]
+    pub(super) bits: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) everywhere: bool,
     pub(super) dropped: Option<Number>,
     #[serde(default)]
     pub(super) advertised: bool,
-    #[serde(default)]
-    pub(super) frozen: bool,
     pub(super) reset: Option<Number>,
     pub(super) note: Option<String>,
 }
@@ -55,6 +60,8 @@ pub(super) struct RawMsr {
     pub(super) within: Option<String>,
     pub(super) check: Option<String>,
     pub(super) hook: Option<String>,
+    #[serde(default)]
+    pub(super) frozen: bool,
     pub(super) reset: Option<Number>,
     pub(super) init: Option<String>,
     pub(super) scope: Option<String>,

@@ -1,15 +1,35 @@
 //! Odd MSRs: two pure functions each, one file each. By the time they run, gates, reserved and ignored bits have been dealt with.
 
+mod apic;
+mod cet;
 mod commands;
+mod locks;
+mod machine_check;
+mod misc;
+mod model;
+mod pmu;
+mod syscall;
+mod trace;
 mod tsc;
 
+pub(crate) use apic::{APIC_BASE, TSC_DEADLINE, X2APIC};
+pub(crate) use cet::CET;
 pub(crate) use commands::{FLUSH_CMD, PRED_CMD};
+pub(crate) use locks::{DEBUG_INTERFACE, FEATURE_CONTROL, LMCE, LOCK_BIT_0, MCU_OPT, SET_ONCE, SGX_HASH};
+pub(crate) use machine_check::{MCI_ADDRESS, MCI_CTL, MCI_STATUS};
+pub(crate) use misc::{MICROCODE, MISC_ENABLE, MISC_FEATURES};
+pub(crate) use model::{ARCH_CAPABILITIES, PERF_CAPABILITIES, VMX_ANY, VMX_BASIC, VMX_CONTROLS, VMX_MISC, VMX_SUBSET, VMX_SUPERSET};
+pub(crate) use pmu::{FIXED_CTR, FULL_WIDTH, LBR_DEPTH, PERFCTR, STATUS_RESET, STATUS_SET};
+pub(crate) use syscall::{EFER, SYSENTER};
+pub(crate) use trace::{RTIT, RTIT_CTL};
 pub(crate) use tsc::{TSC, TSC_ADJUST};
+
+use cpuid_db::Feature;
 
 use crate::access::Written;
 use crate::file::MsrFile;
 use crate::row::Msr;
-use crate::{Context, Fault, Initiator};
+use crate::{Context, Fault, Initiator, Semantics};
 
 /// What the row does not say about an MSR.
 #[derive(Debug)]
@@ -37,6 +57,23 @@ pub struct Access<'a> {
     pub stored: u64,
     /// What the machine holds.
     pub host: u64,
+}
+
+impl Access<'_> {
+    /// RDMSR or WRMSR of the guest.
+    pub fn is_guest(&self) -> bool {
+        self.initiator == Initiator::Guest
+    }
+
+    /// Stock KVM decides, not the architecture.
+    pub fn is_kvm(&self) -> bool {
+        self.file.settings.semantics == Semantics::Kvm
+    }
+
+    /// The guest has the feature.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.file.facts.features.contains(feature)
+    }
 }
 
 impl PartialEq for Hook {
