@@ -1,9 +1,11 @@
 //! The MSRs of one virtual CPU.
 
+use core::array::from_fn;
+
 use cpuid_db::Policy;
 
 use crate::facts::Facts;
-use crate::generated::index::{INSTANCE_COUNT, INSTANCES};
+use crate::generated::index::{INSTANCE_COUNT, INSTANCES, find};
 use crate::generated::table::TABLE;
 use crate::row::{Door, Initial, Kind, KvmRow, Msr, Otherwise, Within};
 use crate::{Class, Controls, Quirks, Reason, Semantics, Settings, SpecCtrl};
@@ -97,6 +99,17 @@ impl Slot {
     }
 }
 
+/// What a write may change in one MSR of one guest, before hooks and rules on the whole value narrow it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Masks {
+    /// Bits that take what is written.
+    pub stored: u64,
+    /// Bits that are dropped.
+    pub ignored: u64,
+    /// Bits that a written zero clears.
+    pub clears: u64,
+}
+
 /// The MSRs and control registers of one virtual CPU: what it holds, and what it would do.
 #[derive(Clone, Debug)]
 pub struct MsrFile {
@@ -112,12 +125,15 @@ impl MsrFile {
     /// The MSRs of a CPU with this policy, after RESET. Every gate is resolved here, once.
     pub fn new(policy: &Policy, settings: &Settings<'_>) -> Self {
         let facts = Facts::new(policy, settings);
-        let mut slots = [Slot::ABSENT; INSTANCE_COUNT];
-        for (slot, instance) in slots.iter_mut().zip(INSTANCES) {
-            *slot = resolve(instance, &facts, policy, settings);
-        }
+        let slots = from_fn(|at| INSTANCES.get(at).map_or(Slot::ABSENT, |instance| resolve(instance, &facts, policy, settings)));
         let settings = Settings { host: &[], ..*settings };
         Self { slots, facts, settings, controls: Controls::RESET, ran: false }
+    }
+
+    /// What a write to this address may change, for this guest; `None` without a row.
+    pub fn masks(&self, address: u32) -> Option<Masks> {
+        let slot = self.slots.get(find(address)?)?;
+        Some(Masks { stored: slot.stored, ignored: slot.ignored, clears: slot.clears })
     }
 
     /// Tells that the CPU has run: its model does not change any more.

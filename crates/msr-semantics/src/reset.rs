@@ -49,7 +49,7 @@ impl MsrFile {
     }
 
     /// What is stored for an address, whoever may see it; zero for addresses without a row.
-    pub(crate) fn stored(&self, address: u32) -> u64 {
+    pub fn stored(&self, address: u32) -> u64 {
         find(address).and_then(|at| self.slots.get(at)).map_or(0, |slot: &Slot| slot.value)
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn outputs(root: &Path, model: &Model, handles: &HashSet<String>) -> 
         rust("table", emit::table(&rows)),
         rust("index", emit::index(&rows)),
         rust("text", emit::text(&rows)),
-        Output { path: "docs/reference/msrs.md".into(), text: docs::msrs(&rows) },
+        Output { path: "docs/reference/msrs.md".into(), text: docs::msrs(&rows, hash) },
     ])
 }
 

@@ -16,11 +16,12 @@ enum MayUse {
 }
 
 /// The layers, bottom up.
-const LAYERS: [(&str, MayUse); 10] = [
+const LAYERS: [(&str, MayUse); 11] = [
     ("cpuid-db", MayUse::Only(&[])),
     ("cpu-caps", MayUse::Only(&["cpuid-db"])),
     ("msr-semantics", MayUse::Only(&["cpuid-db"])),
     ("cpu-dumps", MayUse::Only(&["cpuid-db"])),
+    ("msr-scenarios", MayUse::Only(&["cpuid-db", "msr-semantics"])),
     ("kvm-backend", MayUse::Only(&["cpuid-db", "cpu-caps", "msr-semantics", "cpu-dumps"])),
     ("vcpu-cli", MayUse::EveryLibrary),
     ("vcpu-fuzz", MayUse::EveryLibrary),

@@ -72,6 +72,6 @@ fn status_set(access: &Access<'_>, value: u64) -> Result<Written, Fault> {
 /// One of the depths of leaf 1CH: bit n of EAX stands for 8(n+1) records.
 fn lbr_depth(access: &Access<'_>, value: u64) -> Result<Written, Fault> {
     let step = (value / 8).wrapping_sub(1);
-    let told = value % 8 == 0 && step < 8 && access.file.facts.lbr_depths >> step & 1 == 1;
+    let told = value.is_multiple_of(8) && step < 8 && access.file.facts.lbr_depths >> step & 1 == 1;
     if told || value == access.stored { Ok(Written::plain(value)) } else { Err(Fault::invalid(Reason::BadEncoding)) }
 }
