@@ -31,11 +31,12 @@ impl Engine for Model {
             spec_ctrl: scenario.spec_ctrl,
             capabilities: scenario.capabilities,
             quirks: scenario.quirks,
+            same_model: scenario.same_model,
             host: &scenario.host_msrs,
         };
         let mut file = MsrFile::new(&scenario.guest, &settings);
         if let Some(efer) = scenario.efer {
-            file.write(&CX, EFER, efer, Initiator::Host).map_err(|refusal| format!("EFER {efer:#x}: {refusal}"))?;
+            file.put(EFER, efer);
         }
         if let Some(controls) = scenario.state {
             file.set_controls(controls);

@@ -101,11 +101,10 @@ impl MsrFile {
     /// What the write would leave behind.
     fn judge(&self, cx: Context, slot: &Slot, value: u64, initiator: Initiator) -> Result<Written, Fault> {
         let msr = slot.msr();
-        let frozen = self.ran && initiator == Initiator::Host && msr.kvm.as_ref().is_some_and(|kvm| kvm.frozen);
-        if frozen && value != slot.value {
+        if msr.frozen && self.ran && initiator == Initiator::Host && value != slot.value {
             return Err(Fault::invalid(Reason::Frozen));
         }
-        let reserved = (slot.value ^ value) & !(slot.stored | slot.ignored);
+        let reserved = (slot.value ^ value) & !(slot.stored | slot.ignored | slot.clears);
         let restores = self.settings.semantics == Semantics::Architectural && initiator == Initiator::Host;
         let unchecked = self.is_unchecked(msr, initiator);
         if reserved != 0 && !unchecked {
@@ -115,7 +114,7 @@ impl MsrFile {
         if !unchecked {
             self.obeys(msr, value)?;
         }
-        let kept = slot.value & !slot.stored | value & slot.stored;
+        let kept = slot.value & !(slot.stored | slot.clears) | value & slot.stored | value & slot.value & slot.clears;
         match msr.hook {
             None => Ok(Written::plain(kept)),
             Some(hook) => (hook.write)(&self.access(cx, slot, initiator), kept),
@@ -139,7 +138,8 @@ impl MsrFile {
             Check::MemoryTypes if bytes.iter().all(of_memory) => return Ok(()),
             Check::MemoryType if bytes.first().is_some_and(of_memory) => return Ok(()),
             Check::AllOrNothing if value == 0 || value == u64::MAX => return Ok(()),
-            Check::Pat | Check::MemoryTypes | Check::MemoryType | Check::AllOrNothing => Reason::BadEncoding,
+            Check::Zero if value == 0 => return Ok(()),
+            Check::Pat | Check::MemoryTypes | Check::MemoryType | Check::AllOrNothing | Check::Zero => Reason::BadEncoding,
         };
         Err(Fault::invalid(reason))
     }

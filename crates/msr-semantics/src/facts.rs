@@ -3,7 +3,7 @@
 use cpuid_db::{Feature, FeatureSet, Field, FieldAt, Policy, Vendor, valid_cr4, valid_efer, valid_xcr0, valid_xss};
 
 use crate::row::{Condition, Limit, Term, Within};
-use crate::{Capabilities, Settings};
+use crate::{Capabilities, Semantics, Settings};
 
 /// A guest as the rows see it.
 #[derive(Clone, Debug)]
@@ -20,6 +20,11 @@ pub(crate) struct Facts {
     pub(crate) mcg_cap: u64,
     pub(crate) pt_ranges: u8,
     pub(crate) lbr_entries: u8,
+    pub(crate) mtrr_ranges: u8,
+    pub(crate) lbr_depths: u8,
+    pub(crate) cpuid_faulting: bool,
+    /// IA32_PERF_CAPABILITIES, and what it says about records.
+    pub(crate) perf_capabilities: u64,
     /// Bits of a physical address that the guest may set.
     pub(crate) physical: u64,
     pub(crate) linear_bits: u8,
@@ -39,6 +44,7 @@ impl Facts {
     pub(crate) fn new(policy: &Policy, settings: &Settings<'_>) -> Self {
         let features = policy.features();
         let field = |field| policy.field(FieldAt { field, subleaf: 0 }).unwrap_or(0);
+        let kvm = settings.semantics == Semantics::Kvm;
         let amd = policy.vendor().is_amd_compatible();
         let physical_bits = match field(Field::PHYS_ADDR_BITS) {
             0 => DEFAULT_PHYSICAL_BITS,
@@ -53,7 +59,12 @@ impl Facts {
             fixed_counters: if amd { 0 } else { field(Field::PMU_NUM_FIXED) as u8 },
             gp_width: if amd { 48 } else { field(Field::PMU_GP_WIDTH) as u8 },
             fixed_width: field(Field::PMU_FIXED_WIDTH) as u8,
-            mcg_cap: policy.msrs.get(0x179).unwrap_or(0),
+            // KVM starts with 32 banks.
+            mcg_cap: policy.msrs.get(0x179).unwrap_or(if kvm { 32 } else { 0 }),
+            mtrr_ranges: policy.msrs.get(0xfe).unwrap_or(DEFAULT_MTRRCAP) as u8,
+            lbr_depths: policy.cpuid.get_or_zero(0x1c, 0).eax as u8,
+            cpuid_faulting: policy.msrs.get(0xce).map_or(kvm, |info| info >> 31 & 1 == 1),
+            perf_capabilities: policy.msrs.get(0x345).unwrap_or(0),
             pt_ranges: (policy.cpuid.get_or_zero(0x14, 1).eax & 7) as u8,
             lbr_entries: lbr_entries(field(Field::AMD_LBR_STACK_SIZE) as u8, &features),
             physical: (1 << physical_bits) - 1,
@@ -78,6 +89,9 @@ impl Facts {
             Term::Without(feature) => !self.features.contains(feature),
             Term::Pmu(version) => self.pmu_version >= version,
             Term::Mcg(bit) => self.mcg_cap >> (bit & 63) & 1 == 1,
+            Term::CpuidFaulting => self.cpuid_faulting,
+            Term::LbrFormat => self.perf_capabilities & LBR_FORMAT != 0,
+            Term::PebsFormat => self.perf_capabilities & PEBS_FORMAT != 0,
             Term::Paravirtual(feature) => !enforced(Capabilities::ENFORCE_PV) || self.features.contains(feature),
             Term::HyperV(feature) => {
                 let free = !enforced(Capabilities::ENFORCE_HYPERV);
@@ -95,7 +109,8 @@ impl Facts {
             Within::Xss => self.xss,
             Within::Efer => self.efer,
             Within::Xfd => self.xcr0 & XFD_COMPONENTS,
-            Within::Counters => low_bits(self.gp_counters) | low_bits(self.fixed_counters) << 32,
+            Within::Counters => HIGH_BITS | low_bits(self.gp_counters.min(32)) | low_bits(self.fixed_counters.min(16)) << 32,
+            Within::FixedControl => self.fixed_control(),
             Within::GpCounters => low_bits(self.gp_counters),
             Within::GpWidth => low_bits(self.gp_width),
             Within::FixedWidth => low_bits(self.fixed_width),
@@ -103,25 +118,50 @@ impl Facts {
         }
     }
 
+    /// Enable and interrupt of each fixed-function counter; AnyThread with version 3, unless it is deprecated (SDM vol. 3B, 20.2.3).
+    fn fixed_control(&self) -> u64 {
+        let any_thread = self.pmu_version >= 3 && !self.features.contains(Feature::ANYTHREAD_DEPRECATED);
+        let field: u64 = if any_thread { 0xf } else { 0xb };
+        let metrics = u64::from(self.features.contains(Feature::RDPMC_METRICS_CLEAR)) << 14;
+        (0..self.fixed_counters.min(8)).fold(metrics, |mask, counter| mask | field << (4 * counter))
+    }
+
     /// Whether this is a linear address that the guest's CPU can hold.
     pub(crate) fn is_canonical(&self, address: u64) -> bool {
+        self.canonical(address) == address
+    }
+
+    /// The address with the sign of its highest implemented bit extended.
+    pub(crate) fn canonical(&self, address: u64) -> u64 {
         let unused = 64 - u32::from(self.linear_bits);
-        ((address << unused).cast_signed() >> unused).cast_unsigned() == address
+        ((address << unused).cast_signed() >> unused).cast_unsigned()
     }
 
     /// How many members of a family this guest has.
-    pub(crate) fn limit(&self, limit: Limit, all: u16) -> u16 {
+    pub(crate) fn limit(&self, limit: Limit) -> u16 {
         match limit {
-            Limit::All => all,
+            Limit::All => u16::MAX,
             Limit::McBanks => (self.mcg_cap & 0xff) as u16,
             Limit::GpCounters => u16::from(self.gp_counters),
             Limit::FixedCounters => u16::from(self.fixed_counters),
             Limit::PtRanges => 2 * u16::from(self.pt_ranges),
             Limit::LbrStack => 2 * u16::from(self.lbr_entries),
+            Limit::MtrrRanges => u16::from(self.mtrr_ranges),
+            // Bit n stands for a depth of 8(n+1).
+            Limit::LbrRecords => 8 * (8 - self.lbr_depths.leading_zeros() as u16),
         }
-        .min(all)
     }
 }
+
+/// What of a global counter register is not a counter.
+const HIGH_BITS: u64 = 0xffff << 48;
+
+/// Eight ranges, fixed ranges and write combining: what KVM and most CPUs have.
+const DEFAULT_MTRRCAP: u64 = 0x508;
+
+/// IA32_PERF_CAPABILITIES: layouts of last-branch records and of PEBS records.
+const LBR_FORMAT: u64 = 0x3f;
+const PEBS_FORMAT: u64 = 0xf00;
 
 /// AMD CPUs have four counters, six with the extension; version 2 says how many (APM vol. 3, Fn8000_0022_EBX).
 fn amd_counters(policy: &Policy, features: &FeatureSet) -> u8 {

@@ -1,12 +1,14 @@
 //! The MSRs of one virtual CPU.
 
+use core::array::from_fn;
+
 use cpuid_db::Policy;
 
 use crate::facts::Facts;
-use crate::generated::index::{INSTANCE_COUNT, INSTANCES};
+use crate::generated::index::{INSTANCE_COUNT, INSTANCES, find};
 use crate::generated::table::TABLE;
 use crate::row::{Check, Door, Home, Initial, Kind, KvmRow, Msr, Otherwise, Within};
-use crate::{Class, Controls, Effects, Reason, Semantics, Settings, SpecCtrl};
+use crate::{Class, Controls, Effects, Quirks, Reason, Semantics, Settings, SpecCtrl};
 
 /// One address of the table: the rows that describe it, by vendor.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub(crate) struct Slot {
     pub(crate) stored: u64,
     /// Bits that a write may have either way, and does not change.
     pub(crate) ignored: u64,
+    /// Bits that a write can only clear.
+    pub(crate) clears: u64,
     /// Bits that the machine holds.
     pub(crate) host: u64,
     pub(crate) row: u16,
@@ -84,6 +88,7 @@ impl Slot {
         value: 0,
         stored: 0,
         ignored: 0,
+        clears: 0,
         host: 0,
         row: 0,
         number: 0,
@@ -103,6 +108,17 @@ impl Slot {
     }
 }
 
+/// What a write may change in one MSR of one guest, before hooks and rules on the whole value narrow it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Masks {
+    /// Bits that take what is written.
+    pub stored: u64,
+    /// Bits that are dropped.
+    pub ignored: u64,
+    /// Bits that a written zero clears.
+    pub clears: u64,
+}
+
 /// The MSRs and control registers of one virtual CPU: what it holds, and what it would do.
 #[derive(Clone, Debug)]
 pub struct MsrFile {
@@ -118,10 +134,15 @@ impl MsrFile {
     /// The MSRs of a CPU with this policy, after RESET. Every gate is resolved here, once.
     pub fn new(policy: &Policy, settings: &Settings<'_>) -> Self {
         let facts = Facts::new(policy, settings);
-        let slots =
-            core::array::from_fn(|at| INSTANCES.get(at).map_or(Slot::ABSENT, |instance| resolve(instance, &facts, policy, settings)));
+        let slots = from_fn(|at| INSTANCES.get(at).map_or(Slot::ABSENT, |instance| resolve(instance, &facts, policy, settings)));
         let settings = Settings { host: &[], ..*settings };
         Self { slots, facts, settings, controls: Controls::RESET, ran: false }
+    }
+
+    /// What a write to this address may change, for this guest; `None` without a row.
+    pub fn masks(&self, address: u32) -> Option<Masks> {
+        let slot = self.slots.get(find(address)?)?;
+        Some(Masks { stored: slot.stored, ignored: slot.ignored, clears: slot.clears })
     }
 
     /// Tells that the CPU has run: its model does not change any more.
@@ -132,22 +153,23 @@ impl MsrFile {
 
 fn resolve(instance: &Instance, facts: &Facts, policy: &Policy, settings: &Settings<'_>) -> Slot {
     let vendor = facts.vendor.set();
-    let mut rows = instance.rows.iter().filter_map(|(at, number)| Some((at, number, TABLE.get(usize::from(*at))?)));
-    let own = |(.., msr): &(_, _, &Msr)| msr.vendors.is_empty() || msr.vendors.contains(vendor);
-    let shared = |(.., msr): &(_, _, &Msr)| msr.kvm.as_ref().is_some_and(|kvm| kvm.everywhere);
-    let found = rows.clone().find(own).or_else(|| rows.find(|row| settings.semantics == Semantics::Kvm && shared(row)));
-    let Some((row, number, msr)) = found else {
+    let rows = || instance.rows.iter().filter_map(|(at, number)| Some((at, number, TABLE.get(usize::from(*at))?)));
+    let everywhere = |msr: &Msr| settings.semantics == Semantics::Kvm && msr.kvm.as_ref().is_some_and(|kvm| kvm.everywhere);
+    let own = rows().find(|(.., msr)| msr.vendors.is_empty() || msr.vendors.contains(vendor));
+    let Some((row, number, msr)) = own.or_else(|| rows().find(|(.., msr)| everywhere(msr))) else {
         return absent(instance);
     };
     let mut slot = Slot { row: *row, number: *number, plain: msr.hook.is_none(), ..Slot::ABSENT };
     let listed = settings.host.iter().find(|host| host.address == instance.address);
-    slot.host = listed.map_or(u64::MAX, |host| host.mask);
+    slot.value = initial(msr, instance.address, policy, facts, settings);
+    // A machine that does not say holds what the guest was told.
+    let told = if matches!(msr.reset, Initial::Policy(_)) { slot.value } else { u64::MAX };
+    slot.host = listed.map_or(told, |host| host.mask);
     masks(&mut slot, msr, facts, settings);
-    slot.value = initial(msr, instance.address, policy, settings) & facts.mask(msr.within, slot.host);
     doors(&mut slot, msr, facts, settings);
     slot.effects = if msr.home == Home::Hardware { msr.effects | Effects::FORWARD } else { msr.effects };
     slot.quick_read = slot.plain && slot.read == Gate::Open;
-    slot.quick_write = slot.plain && slot.write == Gate::Open && msr.check == Check::Any;
+    slot.quick_write = slot.plain && slot.write == Gate::Open && slot.clears == 0 && msr.check == Check::Any;
     slot
 }
 
@@ -164,33 +186,40 @@ fn masks(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
         match kind {
             Kind::Stored => slot.stored |= bits.mask(),
             Kind::Ignored => slot.ignored |= bits.mask(),
+            Kind::Clears => slot.clears |= bits.mask(),
             Kind::Reserved => {}
         }
     }
-    if let Some(KvmRow { valid: Some(valid), dropped, .. }) = kvm {
-        (slot.stored, slot.ignored) = (valid & !dropped, *dropped);
-    }
-    let passed = msr.within == Within::Host && settings.spec_ctrl == SpecCtrl::PassThrough;
-    if passed && slot.host != u64::MAX {
-        slot.stored = slot.host;
-    } else {
-        let within = facts.mask(msr.within, slot.host);
-        if msr.beyond == Kind::Ignored {
-            slot.ignored |= slot.stored & !within;
+    // KVM tries a value on the hardware, whatever the guest was told.
+    let tried = msr.within == Within::Host && (kvm.is_some() || settings.spec_ctrl == SpecCtrl::PassThrough);
+    match kvm {
+        Some(KvmRow { valid: Some(valid), dropped, .. }) => {
+            (slot.stored, slot.ignored, slot.clears) = (valid & !dropped, *dropped, 0);
         }
-        slot.stored &= within;
+        _ if tried && slot.host != u64::MAX => slot.stored = slot.host,
+        _ => {
+            let within = facts.mask(msr.within, slot.host);
+            if msr.beyond == Kind::Ignored {
+                slot.ignored |= slot.stored & !within;
+            }
+            slot.stored &= within;
+        }
     }
 }
 
-fn initial(msr: &Msr, address: u32, policy: &Policy, settings: &Settings<'_>) -> u64 {
-    match (settings.semantics, msr.kvm, msr.reset) {
-        (Semantics::Kvm, Some(KvmRow { reset: Some(value), .. }), _) | (_, _, Initial::Value(value)) => value,
-        (_, _, Initial::Policy) => policy.msrs.get(address).unwrap_or(0),
+fn initial(msr: &Msr, address: u32, policy: &Policy, facts: &Facts, settings: &Settings<'_>) -> u64 {
+    let kvm = msr.kvm.as_ref().filter(|_| settings.semantics == Semantics::Kvm);
+    let given = kvm.and_then(|kvm| kvm.reset);
+    let stuffed = kvm.is_none() || settings.quirks.contains(Quirks::STUFF_FEATURE_MSRS);
+    match msr.reset {
+        Initial::Value(value) => given.unwrap_or(value) & facts.mask(msr.within, u64::MAX),
+        Initial::GpCounters => facts.mask(Within::GpCounters, 0),
+        Initial::Policy(value) => policy.msrs.get(address).unwrap_or(if stuffed { given.unwrap_or(value) } else { 0 }),
     }
 }
 
 fn doors(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {
-    let member = slot.number < facts.limit(msr.limit, msr.count);
+    let member = slot.number < facts.limit(msr.limit);
     if let (Semantics::Kvm, Some(kvm)) = (settings.semantics, &msr.kvm) {
         let open = |door: &Door| if facts.meets(door.when) && member { passage(door) } else { refusal(door, member) };
         (slot.read, slot.write) = (open(&kvm.guest_read), open(&kvm.guest_write));

@@ -4,7 +4,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "arbitrary"))]
 extern crate std;
 
 mod access;
@@ -14,6 +14,8 @@ mod facts;
 mod file;
 mod filter;
 mod generated;
+#[cfg(feature = "harness")]
+pub mod harness;
 mod hooks;
 mod lookup;
 pub mod osvw;
@@ -26,7 +28,7 @@ mod unhandled;
 pub use access::{Context, Initiator, Written};
 pub use control::{Control, Controls};
 pub use effects::{Capabilities, Effects, Quirks};
-pub use file::MsrFile;
+pub use file::{Masks, MsrFile};
 pub use filter::{Compiled, Conflict, Direction, Filter, MAX_MSRS, MAX_RANGES, Range, Rule};
 pub use hooks::{Access, Hook};
 pub use lookup::{Entry, addresses, entry};

@@ -2,7 +2,7 @@
 
 use crate::file::{MsrFile, Slot};
 use crate::generated::index::find;
-use crate::row::{Init, Initial};
+use crate::row::{Init, Initial, Within};
 use crate::{Controls, Semantics};
 
 /// Which of the two resets.
@@ -13,6 +13,9 @@ pub enum Reset {
     /// INIT#, which spares most MSRs.
     Init,
 }
+
+/// CR0.CD and CR0.NW.
+const CACHE_BITS: u64 = 0x6000_0000;
 
 impl MsrFile {
     /// Resets every MSR and control register. The CPU model stays.
@@ -25,22 +28,30 @@ impl MsrFile {
             }
             let given = msr.kvm.as_ref().filter(|_| kvm).and_then(|kvm| kvm.reset);
             match (given, msr.reset) {
-                (Some(value), _) | (None, Initial::Value(value)) => slot.value = value & self.facts.mask(msr.within, slot.host),
-                (None, Initial::Policy) => {}
+                (Some(value), Initial::Value(_)) | (None, Initial::Value(value)) => {
+                    slot.value = value & self.facts.mask(msr.within, u64::MAX);
+                }
+                (_, Initial::GpCounters) => slot.value = self.facts.mask(Within::GpCounters, 0),
+                (_, Initial::Policy(_)) => {}
             }
         }
-        self.controls = Controls::RESET;
+        // INIT leaves the cache bits and XCR0 alone (SDM vol. 3A, "Processor State After Reset").
+        let old = core::mem::replace(&mut self.controls, Controls::RESET);
+        if kind == Reset::Init {
+            self.controls.cr0 = Controls::RESET.cr0 & !CACHE_BITS | old.cr0 & CACHE_BITS;
+            self.controls.xcr0 = old.xcr0;
+        }
     }
 
-    /// Puts a value in without judging it.
-    pub(crate) fn put(&mut self, address: u32, value: u64) {
+    /// Puts a value in without judging it: the state in which a test or a restored guest begins.
+    pub fn put(&mut self, address: u32, value: u64) {
         if let Some(slot) = find(address).and_then(|at| self.slots.get_mut(at)) {
             slot.value = value;
         }
     }
 
     /// What is stored for an address, whoever may see it; zero for addresses without a row.
-    pub(crate) fn stored(&self, address: u32) -> u64 {
+    pub fn stored(&self, address: u32) -> u64 {
         find(address).and_then(|at| self.slots.get(at)).map_or(0, |slot: &Slot| slot.value)
     }
 }

@@ -16,6 +16,12 @@ pub enum Term {
     Pmu(u8),
     /// A bit of IA32_MCG_CAP.
     Mcg(u8),
+    /// Bit 31 of MSR_PLATFORM_INFO: CPUID can be made to fault.
+    CpuidFaulting,
+    /// IA32_PERF_CAPABILITIES names a layout of last-branch records.
+    LbrFormat,
+    /// IA32_PERF_CAPABILITIES names a layout of PEBS records.
+    PebsFormat,
     /// KVM only: the paravirtual feature is there, or nobody enforces them.
     Paravirtual(Feature),
     /// KVM only: leaf 4000_0001H is Hyper-V's, and the feature is there or nobody enforces them.
@@ -59,7 +65,6 @@ pub struct Door {
 
 /// What stock KVM does, where it is not the architecture that decides (arch/x86/kvm of Linux 7.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a column of the data")]
 pub struct KvmRow {
     /// RDMSR.
     pub guest_read: Door,
@@ -69,20 +74,18 @@ pub struct KvmRow {
     pub host_read: Door,
     /// KVM_SET_MSRS.
     pub host_write: Door,
-    /// Bits that may be set; `None`: the bits of the row, gates included.
+    /// Bits that may be set, in place of the row's bits and mask; `None`: the bits of the row, gates included.
     pub valid: Option<u64>,
+    /// The same with conditions: what KVM does with each bit, in place of the row's bits and mask.
+    pub bits: Option<&'static [Bits]>,
     /// Bits that are taken and not kept.
     pub dropped: u64,
-    /// All 64 bits, where KVM's rule for one depends on the guest and is not the row's.
-    pub bits: Option<&'static [Bits]>,
     /// KVM answers guests of every vendor, not only those of the row.
     pub everywhere: bool,
     /// The host's value is not judged: bits that the guest may not set are dropped.
     pub unchecked: bool,
     /// In KVM_GET_MSR_INDEX_LIST: the host may read zero from it and write zero to it whatever the guest has.
     pub advertised: bool,
-    /// After the first KVM_RUN the host may only write what is there.
-    pub frozen: bool,
     /// The value that KVM starts with where it is not the architecture's.
     pub reset: Option<u64>,
 }
@@ -102,6 +105,10 @@ pub enum Limit {
     PtRanges,
     /// Two for each entry of AMD's last-branch stack.
     LbrStack,
+    /// As many as IA32_MTRRCAP\[7:0\] says.
+    MtrrRanges,
+    /// As many as the deepest stack of last-branch records of leaf 1CH.
+    LbrRecords,
 }
 
 /// A mask that depends on the guest: bits outside are reserved.
@@ -117,8 +124,10 @@ pub enum Within {
     Efer,
     /// State components that may be disabled: those of XCR0 that XFD covers.
     Xfd,
-    /// One bit for each counter, fixed-function ones from bit 32 on.
+    /// One bit for each counter, fixed-function ones from bit 32 to 47; higher bits are not touched.
     Counters,
+    /// The fields of the fixed-function counters, four bits each, in their control register.
+    FixedControl,
     /// One bit for each general-purpose counter.
     GpCounters,
     /// The width of a general-purpose counter.
@@ -144,6 +153,8 @@ pub enum Check {
     MemoryType,
     /// Zero, or all bits set.
     AllOrNothing,
+    /// Zero.
+    Zero,
 }
 
 /// What a run of bits does when it is written.
@@ -155,6 +166,8 @@ pub enum Kind {
     Reserved,
     /// What is written is dropped.
     Ignored,
+    /// A written zero clears it; a written one leaves it.
+    Clears,
 }
 
 /// A run of bits.
@@ -184,8 +197,10 @@ impl Bits {
 pub enum Initial {
     /// This value.
     Value(u64),
-    /// The guest policy's feature MSR.
-    Policy,
+    /// The guest policy's feature MSR; this value, if the policy does not list it.
+    Policy(u64),
+    /// One bit for each general-purpose counter.
+    GpCounters,
 }
 
 /// What INIT does to the value.
@@ -280,6 +295,8 @@ pub struct Msr {
     pub within: Within,
     /// What a write does to bits beyond that mask: reserved or ignored.
     pub beyond: Kind,
+    /// Part of the CPU model: after the first run the host may only write what is there.
+    pub frozen: bool,
     /// A rule on the whole value.
     pub check: Check,
     /// What all this does not say.

@@ -33,6 +33,8 @@ pub struct Settings<'a> {
     pub capabilities: Capabilities,
     /// KVM's quirks that are left on.
     pub quirks: Quirks,
+    /// Guest and machine are the same family, model and stepping.
+    pub same_model: bool,
     /// What the machine holds in each MSR; one that is not listed holds what the guest was told of.
     pub host: &'a [HostMask],
 }
@@ -53,6 +55,7 @@ impl Default for Settings<'_> {
             spec_ctrl: SpecCtrl::default(),
             capabilities: Capabilities::PLATFORM_INFO | Capabilities::LAPIC,
             quirks: Quirks::all(),
+            same_model: true,
             host: &[],
         }
     }

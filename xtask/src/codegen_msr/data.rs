@@ -16,13 +16,15 @@ pub(super) struct RawFamily {
     pub(super) first: String,
     pub(super) stride: u16,
     pub(super) count: u16,
+    /// The number of the first member.
+    #[serde(default)]
+    pub(super) number: u16,
     pub(super) limit: Option<String>,
 }
 
 /// What stock KVM does, as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the data")]
 pub(super) struct RawKvm {
     pub(super) guest: Option<String>,
     pub(super) guest_read: Option<String>,
@@ -31,16 +33,15 @@ pub(super) struct RawKvm {
     pub(super) host_read: Option<String>,
     pub(super) host_write: Option<String>,
     pub(super) valid: Option<Number>,
-    pub(super) dropped: Option<Number>,
-    pub(super) bits: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) bits: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) everywhere: bool,
+    pub(super) dropped: Option<Number>,
     #[serde(default)]
     pub(super) unchecked: bool,
     #[serde(default)]
     pub(super) advertised: bool,
-    #[serde(default)]
-    pub(super) frozen: bool,
     pub(super) reset: Option<Number>,
     pub(super) note: Option<String>,
 }
@@ -62,6 +63,8 @@ pub(super) struct RawMsr {
     pub(super) beyond: Option<String>,
     pub(super) check: Option<String>,
     pub(super) hook: Option<String>,
+    #[serde(default)]
+    pub(super) frozen: bool,
     pub(super) reset: Option<Number>,
     pub(super) init: Option<String>,
     pub(super) scope: Option<String>,

@@ -51,11 +51,10 @@ pub(super) fn row(mut source: Source, gates: &parse::Gates, model: &Model, probl
         }
     }
     parse::covers(&runs).map_err(|what| format!("{}: {what}", source.raw.name))?;
-    if let Some(bits) = gates.unspoken(address, &runs) {
-        return Err(format!("{}: the CPUID database opens {bits}, and no run here is `gated` there", source.raw.name));
-    }
-    let rust = rust(&source.raw, (address, count, stride), &runs, model)?;
-    Ok(Row { source, address, count, stride, runs, rust })
+    let kvm = source.raw.kvm.as_ref().map_or(Ok("None".to_owned()), |kvm| self::kvm(kvm, address, gates, model))?;
+    let rust = rust(&source.raw, (address, count, stride), &runs, &kvm, model)?;
+    let number = source.raw.family.as_ref().map_or(0, |family| family.number);
+    Ok(Row { source, address, count, stride, number, runs, rust })
 }
 
 fn place(raw: &RawMsr) -> Result<(u32, u16, u16), String> {
@@ -67,31 +66,45 @@ fn place(raw: &RawMsr) -> Result<(u32, u16, u16), String> {
     }
 }
 
-fn rust(raw: &RawMsr, (address, count, stride): (u32, u16, u16), runs: &[parse::Run], model: &Model) -> Result<String, String> {
+fn rust(raw: &RawMsr, (address, count, stride): (u32, u16, u16), runs: &[parse::Run], kvm: &str, model: &Model) -> Result<String, String> {
     let present = raw.present.as_deref().map_or(Ok("Condition::ALWAYS".to_owned()), |text| parse::condition(text, model))?;
     let access = raw.access.as_deref().unwrap_or("rw");
-    if !["rw", "r", "w"].contains(&access) {
-        return Err(format!("`{access}` is not rw, r or w"));
+    if !["rw", "r", "w", "host"].contains(&access) {
+        return Err(format!("`{access}` is not rw, r, w or host"));
     }
     let limit = raw.family.as_ref().and_then(|family| family.limit.as_ref());
-    let limits = ["all", "mc-banks", "gp-counters", "fixed-counters", "pt-ranges", "lbr-stack"];
-    let withins = ["all", "physical", "xss", "efer", "xfd", "counters", "gp-counters", "gp-width", "fixed-width", "host"];
-    let checks = ["any", "canonical", "pat", "memory-types", "memory-type", "all-or-nothing"];
+    let limits = ["all", "mc-banks", "gp-counters", "fixed-counters", "pt-ranges", "mtrr-ranges", "lbr-records", "lbr-stack"];
+    let withins = ["all", "physical", "xss", "efer", "xfd", "counters", "fixed-control", "gp-counters", "gp-width", "fixed-width", "host"];
+    let checks = ["any", "canonical", "pat", "memory-types", "memory-type", "all-or-nothing", "zero"];
     let phases = ["model", "sregs", "xsave", "lapic", "time", "early", "normal", "late"];
     let reset = match &raw.reset {
-        Some(Number::Text(text)) if text == "policy" => "Initial::Policy".to_owned(),
+        Some(Number::Text(text)) if text == "gp-counters" => "Initial::GpCounters".to_owned(),
+        Some(Number::Text(text)) if text.starts_with("policy") => match text.split_once(' ') {
+            None => "Initial::Policy(0)".to_owned(),
+            Some((_, value)) => format!("Initial::Policy({:#x})", parse_number(value).ok_or_else(|| format!("`{value}` is not a number"))?),
+        },
         other => format!("Initial::Value({:#x})", number(other.as_ref())?.unwrap_or(0)),
     };
     let hook = raw.hook.as_ref().map_or("None".to_owned(), |name| format!("Some(&hooks::{})", name.to_uppercase()));
     let bits: Vec<&str> = runs.iter().map(|run| run.rust.as_str()).collect();
-    let kvm = raw.kvm.as_ref().map_or(Ok("None".to_owned()), |kvm| self::kvm(kvm, model))?;
     let mut text = String::new();
     let _ = write!(text, "Msr {{ address: {address:#x}, count: {count}, stride: {stride}, vendors: {}, ", vendors(&raw.vendors));
     let _ = write!(text, "limit: {}, present: {present}, ", word("Limit", limit, "all", &limits)?);
-    let _ = write!(text, "readable: {}, writable: {}, bits: &[{}], ", access != "w", access != "r", bits.join(", "));
+    let _ = write!(
+        text,
+        "readable: {}, writable: {}, bits: &[{}], ",
+        ["rw", "r"].contains(&access),
+        ["rw", "w"].contains(&access),
+        bits.join(", ")
+    );
     let _ = write!(text, "within: {}, ", word("Within", raw.within.as_ref(), "all", &withins)?);
     let _ = write!(text, "beyond: {}, ", word("Kind", raw.beyond.as_ref(), "reserved", &["reserved", "ignored"])?);
-    let _ = write!(text, "check: {}, hook: {hook}, reset: {reset}, ", word("Check", raw.check.as_ref(), "any", &checks)?);
+    let _ = write!(
+        text,
+        "frozen: {}, check: {}, hook: {hook}, reset: {reset}, ",
+        raw.frozen,
+        word("Check", raw.check.as_ref(), "any", &checks)?
+    );
     let _ = write!(text, "init: {}, ", word("Init", raw.init.as_ref(), "keep", &["keep", "reset"])?);
     let _ = write!(text, "scope: {}, ", word("Scope", raw.scope.as_ref(), "thread", &["thread", "core", "package", "machine"])?);
     let _ = write!(text, "effects: {}, ", effects(&raw.effects));
@@ -101,7 +114,19 @@ fn rust(raw: &RawMsr, (address, count, stride): (u32, u16, u16), runs: &[parse::
     Ok(text)
 }
 
-fn kvm(raw: &RawKvm, model: &Model) -> Result<String, String> {
+/// The bits that KVM takes, if they are not the row's.
+fn kvm_bits(raw: &RawKvm, address: u32, gates: &parse::Gates, model: &Model) -> Result<String, String> {
+    if raw.bits.is_empty() {
+        return Ok("None".to_owned());
+    }
+    let runs: Result<Vec<parse::Run>, String> = raw.bits.iter().map(|bits| parse::run(bits.get_ref(), address, gates, model)).collect();
+    let runs = runs?;
+    parse::covers(&runs).map_err(|what| format!("kvm.bits: {what}"))?;
+    let bits: Vec<&str> = runs.iter().map(|run| run.rust.as_str()).collect();
+    Ok(format!("Some(&[{}])", bits.join(", ")))
+}
+
+fn kvm(raw: &RawKvm, address: u32, gates: &parse::Gates, model: &Model) -> Result<String, String> {
     let door = |own: &Option<String>, both: &Option<String>, what: &str| {
         let text = own.as_ref().or(both.as_ref()).ok_or_else(|| format!("kvm does not say what happens to {what}"))?;
         parse::door(text, model)
@@ -113,23 +138,12 @@ fn kvm(raw: &RawKvm, model: &Model) -> Result<String, String> {
     let _ = write!(text, "host_read: {}, ", door(&raw.host_read, &raw.host, "KVM_GET_MSRS")?);
     let _ = write!(text, "host_write: {}, ", door(&raw.host_write, &raw.host, "KVM_SET_MSRS")?);
     let _ = write!(text, "valid: {}, ", option(number(raw.valid.as_ref())?));
-    let _ = write!(text, "dropped: {:#x}, bits: {}, ", number(raw.dropped.as_ref())?.unwrap_or(0), kvm_bits(raw, model)?);
-    let _ = write!(text, "everywhere: {}, unchecked: {}, ", raw.everywhere, raw.unchecked);
-    let _ = write!(text, "advertised: {}, frozen: {}, ", raw.advertised, raw.frozen);
+    let _ = write!(text, "bits: {}, everywhere: {}, ", kvm_bits(raw, address, gates, model)?, raw.everywhere);
+    let _ = write!(text, "unchecked: {}, ", raw.unchecked);
+    let _ = write!(text, "dropped: {:#x}, ", number(raw.dropped.as_ref())?.unwrap_or(0));
+    let _ = write!(text, "advertised: {}, ", raw.advertised);
     let _ = write!(text, "reset: {} }})", option(number(raw.reset.as_ref())?));
     Ok(text)
-}
-
-/// KVM's own runs of bits: written like the row's, but without `gated`.
-fn kvm_bits(raw: &RawKvm, model: &Model) -> Result<String, String> {
-    let Some(bits) = &raw.bits else { return Ok("None".to_owned()) };
-    if raw.valid.is_some() || raw.dropped.is_some() {
-        return Err("kvm says `bits` or `valid` and `dropped`, not both".to_owned());
-    }
-    let runs: Vec<parse::Run> = bits.iter().map(|text| parse::run(text, 0, &parse::Gates::default(), model)).collect::<Result<_, _>>()?;
-    parse::covers(&runs)?;
-    let rust: Vec<&str> = runs.iter().map(|run| run.rust.as_str()).collect();
-    Ok(format!("Some(&[{}])", rust.join(", ")))
 }
 
 /// `table.rs`.

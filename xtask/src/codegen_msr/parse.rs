@@ -45,7 +45,7 @@ impl Gates {
     }
 
     /// Bits of an MSR that some feature opens, and that no run speaks of in these words.
-    pub(super) fn unspoken(&self, address: u32, runs: &[Run]) -> Option<String> {
+    pub(super) fn unspoken(&self, address: u32, runs: &[&Run]) -> Option<String> {
         let gated = self.bits.iter().filter(|((msr, _), _)| *msr == address);
         let missed = gated.filter(|((_, bit), _)| !runs.iter().any(|run| run.gated && (run.low..=run.high).contains(bit)));
         let words: Vec<String> = missed.map(|((_, bit), names)| format!("bit {bit} ({names:?})")).collect();
@@ -90,6 +90,9 @@ fn term(word: &str, model: &Model) -> Result<String, String> {
         Some(("hv", name)) => Ok(format!("Term::HyperV(Some({}))", feature(name, model)?)),
         Some(("cap", name)) => Ok(format!("Term::Capability(Capabilities::{name})")),
         Some((kind, _)) => Err(format!("`{kind}:` is no kind of condition")),
+        None if word == "cpuid-faulting" => Ok("Term::CpuidFaulting".to_owned()),
+        None if word == "lbr-format" => Ok("Term::LbrFormat".to_owned()),
+        None if word == "pebs-format" => Ok("Term::PebsFormat".to_owned()),
         None if word == "hv" => Ok("Term::HyperV(None)".to_owned()),
         None => Ok(format!("Term::Feature({})", feature(word, model)?)),
     }
@@ -157,7 +160,11 @@ pub(super) fn run(text: &str, address: u32, gates: &Gates, model: &Model) -> Res
         None => ("Condition::ALWAYS".to_owned(), "Kind::Reserved"),
         Some(when) => {
             let (when, without) = when.rsplit_once(" else ").map_or((when, "reserved"), |(when, without)| (when, without));
-            let without = if without == "ignored" { "Kind::Ignored" } else { "Kind::Reserved" };
+            let without = match without.trim() {
+                "ignored" => "Kind::Ignored",
+                "reserved" => "Kind::Reserved",
+                other => return Err(format!("`{other}` is neither reserved nor ignored")),
+            };
             (condition(when.trim(), model)?, without)
         }
     };
@@ -171,6 +178,7 @@ fn kind(what: &str) -> Result<(String, &'static str), String> {
         ["ignored"] => Ok((String::new(), "Kind::Ignored")),
         [name] => Ok(((*name).to_owned(), "Kind::Stored")),
         [name, "ignored"] => Ok(((*name).to_owned(), "Kind::Ignored")),
+        [name, "zero-clears"] => Ok(((*name).to_owned(), "Kind::Clears")),
         [name, "reserved"] => Ok(((*name).to_owned(), "Kind::Reserved")),
         _ => Err(format!("`{what}` is neither a name nor reserved nor ignored")),
     }

@@ -1,25 +1,45 @@
 //! Odd MSRs: two pure functions each, one file each. By the time they run, gates, reserved and ignored bits have been dealt with.
 
 mod amd_pmu;
+mod apic;
+mod cet;
 mod commands;
 mod hyperv;
+mod locks;
+mod machine_check;
+mod misc;
+mod model;
 mod paravirtual;
+mod pmu;
+mod syscall;
+mod trace;
 mod tsc;
 mod vm_cr;
 
 pub(crate) use amd_pmu::{CORE_COUNTER, GLOBAL_CLEAR, GLOBAL_SET};
+pub(crate) use apic::{APIC_BASE, TSC_DEADLINE, X2APIC};
+pub(crate) use cet::CET;
 pub(crate) use commands::{FLUSH_CMD, PRED_CMD};
 pub(crate) use hyperv::{
     HV_COMMAND, HV_CRASH_CTL, HV_GUEST_OS_ID, HV_HYPERCALL, HV_SINT, HV_STIMER_COUNT, HV_TSC_EMULATION_STATUS, HV_TSC_INVARIANT,
 };
+pub(crate) use locks::{DEBUG_INTERFACE, FEATURE_CONTROL, LMCE, LOCK_BIT_0, MCU_OPT, SET_ONCE, SGX_HASH};
+pub(crate) use machine_check::{MCI_ADDRESS, MCI_CTL, MCI_STATUS};
+pub(crate) use misc::{MICROCODE, MISC_ENABLE, MISC_FEATURES};
+pub(crate) use model::{ARCH_CAPABILITIES, PERF_CAPABILITIES, VMX_ANY, VMX_BASIC, VMX_CONTROLS, VMX_MISC, VMX_SUBSET, VMX_SUPERSET};
 pub(crate) use paravirtual::{PV_ACK, PV_TWIN};
+pub(crate) use pmu::{FIXED_CTR, FULL_WIDTH, LBR_DEPTH, PERFCTR, STATUS_RESET, STATUS_SET};
+pub(crate) use syscall::{EFER, SYSENTER};
+pub(crate) use trace::{RTIT, RTIT_CTL};
 pub(crate) use tsc::{TSC, TSC_ADJUST};
 pub(crate) use vm_cr::{SVM_KEY, VM_CR};
+
+use cpuid_db::Feature;
 
 use crate::access::Written;
 use crate::file::MsrFile;
 use crate::row::Msr;
-use crate::{Context, Fault, Initiator};
+use crate::{Context, Fault, Initiator, Semantics};
 
 /// What the row does not say about an MSR.
 #[derive(Debug)]
@@ -50,9 +70,24 @@ pub struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// The MSR's address.
+    /// The MSR's address, in a family that counts from 0.
     pub(crate) fn address(&self) -> u32 {
         self.row.address + u32::from(self.number) * u32::from(self.row.stride)
+    }
+
+    /// RDMSR or WRMSR of the guest.
+    pub fn is_guest(&self) -> bool {
+        self.initiator == Initiator::Guest
+    }
+
+    /// Stock KVM decides, not the architecture.
+    pub fn is_kvm(&self) -> bool {
+        self.file.settings.semantics == Semantics::Kvm
+    }
+
+    /// The guest has the feature.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.file.facts.features.contains(feature)
     }
 }
 
