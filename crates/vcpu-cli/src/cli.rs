@@ -32,6 +32,10 @@ pub(crate) enum Command {
     Explain(commands::explain::Args),
     /// Find the guest policy for a pool of machines, and which machine costs what.
     Baseline(commands::baseline::Args),
+    /// Name the differences between two machines or policies.
+    Diff(commands::diff::Args),
+    /// Write a machine in another format, and say what that format cannot hold.
+    Convert(commands::convert::Args),
     /// Write a completion script for a shell.
     Completions(commands::completions::Args),
 }

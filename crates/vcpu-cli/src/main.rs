@@ -9,6 +9,8 @@ mod answer;
 mod baseline;
 mod cli;
 mod commands;
+mod convert;
+mod diff;
 mod input;
 mod isa;
 mod json;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         Command::Show(args) => commands::show::run(&args, json),
         Command::Explain(args) => commands::explain::run(&args, json),
         Command::Baseline(args) => commands::baseline::run(&args, json),
+        Command::Diff(args) => commands::diff::run(&args, json),
+        Command::Convert(args) => commands::convert::run(&args, json),
         Command::Completions(args) => Ok(commands::completions::run(&args, json)),
     };
     answer.unwrap_or_else(|failure| failure.into_answer(json)).print()
