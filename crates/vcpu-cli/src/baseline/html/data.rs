@@ -81,7 +81,7 @@ fn row_object(row: &Row, columns: &[Column], unknown: &[(String, Vec<&str>)]) ->
 
 /// Other spellings of the name, each once.
 fn spellings(name: &str, words: impl Iterator<Item = &'static str>) -> String {
-    let mut spellings: Vec<&str> = words.filter(|word| *word != name).collect();
+    let mut spellings: Vec<&str> = words.filter(|word| !word.eq_ignore_ascii_case(name)).collect();
     spellings.sort_unstable();
     spellings.dedup();
     spellings.join(" ")

@@ -3,9 +3,10 @@
 const grid = document.getElementById("grid");
 const table = grid.querySelector("table");
 const [colgroup, head, body] = ["colgroup", "thead", "tbody"].map((name) => table.querySelector(name));
-const view = { lines: [], columns: [], wide: false, cell: 30, shown: "", focus: null };
+const view = { lines: [], columns: [], wide: false, cell: 36, shown: "", focus: null, made: new Map(), madeFor: "", stop: null };
 const SPARE_ROWS = 6;
-const SPARE_COLUMNS = 4;
+// Columns come and go in blocks, so that scrolling sideways seldom makes them anew.
+const BLOCK = 6;
 
 function element(name, style, text) {
   const made = document.createElement(name);
@@ -44,17 +45,18 @@ function layOut() {
   const isPhone = size.decision < 60;
   view.wide = each >= (isPhone ? 62 : 120);
   view.words = view.wide && each >= 120;
-  view.room = Math.max(4, Math.floor((each - 6) / 7.5));
-  view.cell = Math.max(each, isPhone ? 30 : 32);
+  view.cell = Math.max(each, 36);
+  view.room = Math.floor((view.cell - 4) / 7.5);
   view.size = size;
   grid.classList.toggle("upright", !view.wide);
+  grid.classList.toggle("worded", view.words);
   const longest = Math.max(4, ...view.columns.map((at) => Math.min(data.columns[at].name.length, isPhone ? 18 : 26)));
   document.documentElement.style.setProperty("--head", (view.wide ? 66 : 44 + longest * 6.6) + "px");
   view.size.head = sizes().head;
   table.style.width = size.name + size.decision + view.cell * view.columns.length + "px";
   table.setAttribute("aria-rowcount", view.lines.length + 1);
   table.setAttribute("aria-colcount", view.columns.length + 2);
-  view.shown = "";
+  view.shown = view.madeFor = "";
   render();
 }
 
@@ -63,9 +65,11 @@ function inSight() {
   const { size, cell, lines, columns } = view;
   const first = Math.max(0, Math.floor(grid.scrollTop / size.row) - SPARE_ROWS);
   const last = Math.min(lines.length, Math.ceil((grid.scrollTop + grid.clientHeight) / size.row) + SPARE_ROWS);
-  const left = Math.max(0, Math.floor(grid.scrollLeft / cell) - SPARE_COLUMNS);
-  const right = Math.min(columns.length, Math.ceil((grid.scrollLeft + grid.clientWidth - size.name - size.decision) / cell) + SPARE_COLUMNS);
-  return { first, last, left, right: Math.max(left, right) };
+  const block = cell * BLOCK;
+  const end = grid.scrollLeft + grid.clientWidth - size.name - size.decision;
+  const left = Math.max(0, Math.floor(grid.scrollLeft / block) * BLOCK);
+  const right = Math.min(columns.length, Math.ceil(end / block) * BLOCK);
+  return { first, last, left: Math.min(left, columns.length), right: Math.max(left, right) };
 }
 
 function render() {
@@ -73,15 +77,38 @@ function render() {
   const key = Object.values(sight).join();
   if (key === view.shown) return;
   view.shown = key;
-  const hadFocus = body.contains(document.activeElement) || head.contains(document.activeElement);
-  widths(sight);
-  head.replaceChildren(headLine(sight));
-  const made = document.createDocumentFragment();
-  made.append(padding(sight.first));
-  for (let at = sight.first; at < sight.last; at += 1) made.append(line(at, sight));
-  made.append(padding(view.lines.length - sight.last));
-  body.replaceChildren(made);
+  const hadFocus = table.contains(document.activeElement);
+  const columns = [sight.left, sight.right].join();
+  if (columns !== view.madeFor) {
+    view.madeFor = columns;
+    view.made.clear();
+    widths(sight);
+    head.replaceChildren(headLine(sight));
+    body.replaceChildren(padding(), padding());
+  }
+  showCorner();
+  showLines(sight);
   mark(hadFocus);
+}
+
+// Lines that stay in sight are kept as they are.
+function showLines(sight) {
+  for (const [at, made] of view.made) {
+    if (at >= sight.first && at < sight.last) continue;
+    made.remove();
+    view.made.delete(at);
+  }
+  let before = body.firstChild;
+  for (let at = sight.first; at < sight.last; at += 1) {
+    if (!view.made.has(at)) view.made.set(at, line(at, sight));
+    const made = view.made.get(at);
+    if (before.nextSibling !== made) before.after(made);
+    before = made;
+  }
+  for (const [pad, lines] of [[body.firstChild, sight.first], [body.lastChild, view.lines.length - sight.last]]) {
+    pad.style.height = lines * view.size.row + "px";
+    pad.hidden = !lines;
+  }
 }
 
 function widths({ left, right }) {
@@ -94,11 +121,9 @@ function widths({ left, right }) {
   }));
 }
 
-function padding(lines) {
+function padding() {
   const row = element("tr");
   row.setAttribute("aria-hidden", "true");
-  row.style.height = lines * view.size.row + "px";
-  if (!lines) row.hidden = true;
   return row;
 }
 
@@ -121,15 +146,23 @@ function headLine({ left, right }) {
   const row = element("tr");
   row.setAttribute("aria-rowindex", 1);
   const corner = element("th", "name");
-  const top = view.lines[Math.min(Math.floor(grid.scrollTop / view.size.row), view.lines.length - 1)];
-  const label = top ? data.groups[top.group] : ["", ""];
-  corner.append(element("b", "", label[0]), element("span", "", label[1]));
+  corner.append(element("b"), element("span"));
   const decision = element("th", "decision");
   decision.append(element("span", "", "Guest gets"));
   row.append(corner, decision, pad());
   for (let at = left; at < right; at += 1) row.append(hostCell(at));
   row.append(pad());
   return row;
+}
+
+// The corner says in which leaf the first line in sight is.
+function showCorner() {
+  const top = view.lines[Math.min(Math.floor(grid.scrollTop / view.size.row), view.lines.length - 1)];
+  const label = top ? data.groups[top.group] : ["", ""];
+  const corner = head.querySelector(".name");
+  if (corner.firstChild.textContent === label[0]) return;
+  corner.firstChild.textContent = label[0];
+  corner.lastChild.textContent = label[1];
 }
 
 function hostCell(at) {
@@ -196,10 +229,12 @@ function matrixCell(row, at, column) {
 function mark(takesFocus) {
   const { at, column } = view.focus || {};
   const wanted = view.focus && table.querySelector(`[data-at="${at}"][data-column="${column}"]`);
-  const cell = wanted || table.querySelector("tbody [data-at]");
+  const cell = wanted || body.querySelector("[data-at]");
+  if (view.stop) view.stop.tabIndex = -1;
+  view.stop = cell;
   if (!cell) return;
   cell.tabIndex = 0;
-  if (takesFocus && wanted) wanted.focus({ preventScroll: true });
+  if (takesFocus && wanted && document.activeElement !== wanted) wanted.focus({ preventScroll: true });
 }
 
 // Brings a cell into sight and gives it the focus.

@@ -86,7 +86,9 @@ function isInState(row, columns, states) {
 
 // Rows that match every filter.
 function rowsFor(filter, columns) {
-  const terms = filter.find.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  // A project before a colon pins a spelling on the command line; here every spelling is looked through anyway.
+  const words = filter.find.toLowerCase().split(/[\s,]+/).map((word) => word.replace(/^(linux|cpuinfo|qemu|libvirt|xen|kcpuid):/, ""));
+  const terms = words.filter(Boolean);
   const isFound = (row) => terms.every((term) => row.plain.includes(term) || (folded(term) && row.folded.includes(folded(term))));
   return data.rows.filter((row) =>
     (filter.leaf === "" || row.group === Number(filter.leaf)) &&

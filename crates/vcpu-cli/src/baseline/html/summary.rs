@@ -48,7 +48,8 @@ fn verdict(case: &Case, promise: &str) -> String {
     };
     let open = open(case);
     let open = if open == 0 { String::new() } else { format!(" {} not be decided, because dumps did not record enough.", could(open)) };
-    format!("A guest that is shown this CPU may run on, and move between, any of them: {promise}. {basis}{open}")
+    let place = if case.fleet.hosts.len() == 1 { "here" } else { "on any of them, and move between them" };
+    format!("A guest that is shown this CPU may run {place}: {promise}. {basis}{open}")
 }
 
 fn could(count: usize) -> String {
