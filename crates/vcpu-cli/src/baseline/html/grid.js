@@ -63,13 +63,14 @@ function layOut() {
 // The lines and columns in sight, with a few to spare.
 function inSight() {
   const { size, cell, lines, columns } = view;
-  const first = Math.max(0, Math.floor(grid.scrollTop / size.row) - SPARE_ROWS);
+  const top = Math.floor(grid.scrollTop / size.row);
+  const first = Math.max(0, Math.min(top, lines.length) - SPARE_ROWS);
   const last = Math.min(lines.length, Math.ceil((grid.scrollTop + grid.clientHeight) / size.row) + SPARE_ROWS);
   const block = cell * BLOCK;
   const end = grid.scrollLeft + grid.clientWidth - size.name - size.decision;
   const left = Math.max(0, Math.floor(grid.scrollLeft / block) * BLOCK);
   const right = Math.min(columns.length, Math.ceil(end / block) * BLOCK);
-  return { first, last, left: Math.min(left, columns.length), right: Math.max(left, right) };
+  return { top, first, last: Math.max(first, last), left: Math.min(left, columns.length), right: Math.max(left, right) };
 }
 
 function render() {
@@ -84,9 +85,10 @@ function render() {
     view.made.clear();
     widths(sight);
     head.replaceChildren(headLine(sight));
-    body.replaceChildren(padding(), padding());
+    // Never without height: the browser would scroll to the top.
+    body.replaceChildren(padding(0), padding(view.lines.length));
   }
-  showCorner();
+  showCorner(sight.top);
   showLines(sight);
   mark(hadFocus);
 }
@@ -121,9 +123,10 @@ function widths({ left, right }) {
   }));
 }
 
-function padding() {
+function padding(lines) {
   const row = element("tr");
   row.setAttribute("aria-hidden", "true");
+  row.style.height = lines * view.size.row + "px";
   return row;
 }
 
@@ -156,9 +159,9 @@ function headLine({ left, right }) {
 }
 
 // The corner says in which leaf the first line in sight is.
-function showCorner() {
-  const top = view.lines[Math.min(Math.floor(grid.scrollTop / view.size.row), view.lines.length - 1)];
-  const label = top ? data.groups[top.group] : ["", ""];
+function showCorner(top) {
+  const line = view.lines[Math.min(top, view.lines.length - 1)];
+  const label = line ? data.groups[line.group] : ["", ""];
   const corner = head.querySelector(".name");
   if (corner.firstChild.textContent === label[0]) return;
   corner.firstChild.textContent = label[0];

@@ -181,11 +181,13 @@ function hideCard() {
 }
 
 function follow(event) {
-  const cell = event.target.closest("[data-at]");
-  if (!cell) return hideCard();
-  if (event.type === "focusin") view.focus = { at: Number(cell.dataset.at), column: Number(cell.dataset.column) };
+  // Scrolling by keys moves cells under a pointer that nobody touches.
+  if (event.type === "mouseover" && view.byKeys) return;
   hideCard();
-  return showCard(cell);
+  const cell = event.target.closest("[data-at]");
+  if (!cell) return;
+  if (event.type === "focusin") view.focus = { at: Number(cell.dataset.at), column: Number(cell.dataset.column) };
+  showCard(cell);
 }
 
 function listen() {
@@ -203,7 +205,8 @@ function listen() {
   });
   for (const kind of ["mouseover", "focusin"]) table.addEventListener(kind, follow);
   for (const kind of ["mouseleave", "focusout"]) table.addEventListener(kind, hideCard);
-  addEventListener("keydown", (event) => event.key === "Escape" && hideCard());
+  addEventListener("keydown", (event) => { view.byKeys = true; if (event.key === "Escape") hideCard(); }, true);
+  addEventListener("pointermove", () => { view.byKeys = false; }, true);
   addEventListener("hashchange", () => { if (location.hash.includes("=")) { readAddress(); paint(); update(); } });
   // Paper has no folds.
   addEventListener("beforeprint", () => { for (const fold of document.querySelectorAll("details")) fold.open = true; });

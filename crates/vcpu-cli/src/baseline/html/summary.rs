@@ -175,8 +175,9 @@ pub(super) fn costs(case: &Case) -> String {
     section("costs", "What hosts cost", remark, &lines)
 }
 
+/// What the gauge shows, and what costs are first sorted by.
 fn weight(cost: &Cost) -> usize {
-    cost.gained.len() + cost.freed.len() + cost.grown.len()
+    cost.gained.len()
 }
 
 fn cost_line(cost: &Cost, most: usize) -> String {
@@ -192,7 +193,10 @@ fn cost_line(cost: &Cost, most: usize) -> String {
     ];
     let mut out = format!("<li><div class=\"who\"><strong>{}{more}</strong>", names.join(", "));
     let share = 100 * weight(cost) / most;
-    let _ = write!(out, "<i class=\"gauge\" aria-hidden=\"true\"><b style=\"width:{share}%\"></b></i></div>");
+    if share > 0 {
+        let _ = write!(out, "<i class=\"gauge\" aria-hidden=\"true\"><b style=\"width:{share}%\"></b></i>");
+    }
+    out.push_str("</div>");
     for (label, items) in parts.iter().filter(|(_, items)| !items.is_empty()) {
         let _ = write!(out, "<p><em>{label}</em> {}</p>", html(items));
     }
