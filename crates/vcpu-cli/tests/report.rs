@@ -206,6 +206,7 @@ fn a_failed_run_leaves_the_page_as_it_was() {
     let good = Host::intel("a", &[]).write(&folder);
     let run = vcpu(&["baseline", "--report", folder.path("none/pool.html").to_str().unwrap(), &good]);
     assert!(run.code == Some(2) && run.stderr.contains("pool.html") && run.stdout.is_empty(), "{run:?}");
+    assert_eq!(vcpu(&["baseline", "--report", "-", &good]).code, Some(2));
     assert_eq!(vcpu(&["baseline", "--report", &page, &good]).code, Some(0));
     assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!DOCTYPE html>"));
     assert_eq!(folder.entries(), ["a.json", "bad.json", "pool.html"]);

@@ -119,6 +119,9 @@ impl KvmOption {
 
 /// The policy and its reasons.
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
+    if args.report.as_deref().is_some_and(input::is_stdin) {
+        return Err(Failure::wrong("--report writes a file for a browser; - is none"));
+    }
     let request = request(args)?;
     let ceiling = ceiling(args)?;
     let fleet = Fleet::new(hosts(&args.files, ceiling)?);
