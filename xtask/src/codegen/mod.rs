@@ -5,6 +5,7 @@ pub(crate) mod data;
 mod docs;
 pub(crate) mod emit;
 mod flags;
+mod live;
 pub(crate) mod model;
 mod names;
 #[cfg(test)]
@@ -68,6 +69,7 @@ fn outputs(model: &Model) -> Vec<Output> {
         ("text", names::text(model)),
         ("names", names::spellings(model)),
         ("flags", flags::flags(model)),
+        ("live", live::live(model)),
     ];
     let mut outputs: Vec<Output> = files
         .into_iter()
