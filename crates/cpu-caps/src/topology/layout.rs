@@ -115,6 +115,7 @@ impl Layout {
 
     /// Levels above the core are in leaf 1FH, which only x2APIC CPUs have. Without leaf 0BH, and on vendors where guests do not read it,
     /// the six bits of leaf 4 and the eight of leaf 1, to which `check_ids` holds, are all there is.
+    /// Other vendors have no leaf for dies and modules: there they shape the ids and the sharing of caches only.
     fn check_intel(&self, policy: &Policy) -> Result<(), TopologyError> {
         let Topology { dies, modules, cores, .. } = self.topology;
         let extended = has_leaf_b(policy);
