@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
 pub mod oracle;
+pub mod views;
 
 use cpu_caps::{Baseline, Core, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, View, finish};
 use cpuid_db::{Feature, Field, FieldAt, Found, Named, Policy, Registers, Vendor, lookup};

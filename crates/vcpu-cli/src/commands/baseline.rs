@@ -169,7 +169,7 @@ fn ceiling(args: &Args) -> Result<Ceiling, Failure> {
         Limit::Raw => Ok(Ceiling::Raw),
         Limit::Kvm => {
             let inputs = (StockKvm::default().inputs | on).difference(off);
-            Ok(Ceiling::Kvm(StockKvm { inputs }))
+            Ok(Ceiling::Kvm(StockKvm { inputs, ..StockKvm::default() }))
         }
     }
 }
