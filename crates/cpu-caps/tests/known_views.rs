@@ -22,11 +22,11 @@ fn the_model_differs_from_recordings_only_as_listed() {
     }
     let listed = known.listed(&views);
     let unlisted = found.iter().filter(|(at, values)| !listed.get(*at).is_some_and(|entry| entry.is(values)));
-    let unlisted: String =
-        unlisted.map(|((view, what), (ours, theirs))| format!("  {view}: {what} derived {ours}, recorded {theirs}\n")).collect();
+    let unlisted: Vec<String> =
+        unlisted.map(|((view, what), (ours, theirs))| format!("  {view}: {what} derived {ours}, recorded {theirs}")).collect();
     let vanished = listed.iter().filter(|(at, entry)| !found.get(*at).is_some_and(|values| entry.is(values)));
-    let vanished: String = vanished.map(|((view, what), _)| format!("  {view}: {what}\n")).collect();
-    assert!(unlisted.is_empty() && vanished.is_empty(), "not listed:\n{unlisted}listed, but not so:\n{vanished}");
+    let vanished: Vec<String> = vanished.map(|((view, what), _)| format!("  {view}: {what}")).collect();
+    assert!(unlisted.is_empty() && vanished.is_empty(), "not listed: {unlisted:#?}\nlisted, but not so: {vanished:#?}");
 }
 
 #[test]
@@ -53,9 +53,10 @@ fn every_recording_of_the_corpus_is_compared() {
     let known = known();
     let listed: BTreeSet<&str> = known.views.iter().filter(|view| view.from == Place::Corpus).map(|view| view.name.as_str()).collect();
     for entry in std::fs::read_dir(originals.join("libvirt")).unwrap() {
-        let file = entry.unwrap().file_name().to_string_lossy().into_owned();
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_string_lossy();
         // QEMU's replies; the other files of a host are libvirt's reading of them.
-        if file.starts_with("x86_64-cpuid-") && file.ends_with(".json") {
+        if file.starts_with("x86_64-cpuid-") && path.extension().is_some_and(|extension| extension == "json") {
             assert!(listed.contains(format!("libvirt/{file}").as_str()), "{file} is not compared");
         }
     }

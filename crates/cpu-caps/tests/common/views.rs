@@ -127,7 +127,7 @@ impl Recorded {
                 fact(feature.to_string(), u8::from(ours).to_string(), u8::from(theirs).to_string());
             }
         }
-        for at in Field::all().filter(|_| self.fields).filter(is_reported).flat_map(places) {
+        for at in Field::all().filter(|field| self.fields && is_reported(*field)).flat_map(places) {
             let (ours, theirs) = (derived.field(at), recorded.field(at));
             if let (Some(ours), Some(theirs)) = (number(ours), number(theirs))
                 && ours != theirs
@@ -145,7 +145,7 @@ fn places(field: Field) -> impl Iterator<Item = FieldAt> {
 }
 
 /// What names a CPU is declared by whoever runs the VM.
-fn is_reported(field: &Field) -> bool {
+fn is_reported(field: Field) -> bool {
     field.row().on_conflict != OnConflict::Chosen || field.row().merge != Merge::Equal
 }
 
