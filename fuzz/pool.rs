@@ -2,7 +2,7 @@
 
 use arbitrary::{Result, Unstructured};
 use cpu_caps::{Baseline, Core, FieldValue, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, View, field_slots, finish};
-use cpuid_db::{EdgeKind, Feature, FeatureSet, KvmInputs, Merge, Policy, Vendor, ZeroMeans};
+use cpuid_db::{EdgeKind, Feature, FeatureSet, KernelVersion, KvmInputs, Merge, Policy, Vendor, ZeroMeans};
 
 use crate::inputs;
 
@@ -37,7 +37,11 @@ pub fn pool_laws(bytes: &[u8]) {
 /// Up to four machines, mostly of one vendor, under the ceiling of some KVM or their own, and what the operator asks for.
 fn fleet(u: &mut Unstructured<'_>) -> Result<(Vec<Member>, Request)> {
     let vendor = *u.choose(&[Vendor::Intel, Vendor::Amd, Vendor::Hygon])?;
-    let kvm = if u.arbitrary()? { None } else { Some(StockKvm { inputs: KvmInputs::from_bits_truncate(u.arbitrary()?) }) };
+    let kvm = if u.arbitrary()? {
+        None
+    } else {
+        Some(StockKvm { inputs: KvmInputs::from_bits_truncate(u.arbitrary()?), kernel: KernelVersion::new(u.arbitrary()?, u.arbitrary()?) })
+    };
     let mut request = Request { any_vendor: u.arbitrary()?, force: u.arbitrary()?, ..Request::default() };
     for _ in 0..u.int_in_range(0..=2)? {
         let feature = inputs::feature(u)?;

@@ -14,6 +14,7 @@ mod answer;
 mod control;
 mod feature;
 mod generated;
+mod kernel;
 mod live;
 #[cfg(feature = "names")]
 mod lookup;
@@ -27,14 +28,15 @@ pub use answer::{Answer, Origin};
 pub use control::{valid_cr4, valid_efer, valid_xcr0, valid_xss};
 pub use feature::{Feature, FeatureSet, Iter, Location};
 pub use generated::flags;
+pub use kernel::{KernelVersion, KvmInputs, KvmModules, KvmRule};
 pub use live::{Live, LiveRow, LiveSource, Semantics, live_rows};
 #[cfg(feature = "names")]
 pub use lookup::{Found, LookupError, Named, lookup, nearest};
 pub use policy::{Basis, FieldAt, Policy, Unrecorded, UnrecordedList};
 pub use registers::{Register, Registers};
 pub use row::{
-    Context, Derive, Edge, EdgeKind, Emulation, FeatureRow, Field, FieldKvm, FieldPlace, FieldRow, Gate, Kvm, KvmInputs, KvmModules,
-    LeafRow, Merge, OnConflict, Place, Word, ZeroMeans,
+    Context, Derive, Edge, EdgeKind, Emulation, FeatureRow, Field, FieldKvm, FieldPlace, FieldRow, Gate, Kvm, LeafRow, Merge, OnConflict,
+    Place, Word, ZeroMeans,
 };
 #[cfg(feature = "names")]
 pub use row::{FeatureText, Project};

@@ -150,6 +150,19 @@ fn recorded_answers_of_kvm_are_the_ceiling() {
 }
 
 #[test]
+fn the_kernel_reaches_the_model() {
+    let host = [Host::intel("a", &["FLUSH_L1D"])];
+    assert_eq!(decision(&policy(&host, &[]), "L1D_FLUSH")["outcome"], "granted");
+    let old = policy(&host, &["--kernel", "6.1.172"]);
+    assert_eq!(old["ceiling"]["kernel"], "6.1");
+    let text = decision(&old, "L1D_FLUSH")["because"]["text"].clone();
+    assert!(text.as_str().unwrap().contains("since Linux 6.4"), "{text}");
+    for wrong in [&["--kernel", "six"][..], &["--ceiling", "raw", "--kernel", "6.1"]] {
+        assert_eq!(baseline(&host, wrong).code, Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
 fn kvm_options_reach_the_model() {
     let host = [Host::intel("a", &["VMX"])];
     assert_eq!(decision(&policy(&host, &[]), "VMX")["outcome"], "withheld");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::data::Source;
+use super::data::{Source, parse_kernel};
 use super::model::{ANY_SUBLEAF, Model, REGISTERS, Row, Span, parse_span};
 use crate::report::Problems;
 
@@ -101,13 +101,32 @@ fn words(row: &Row, complain: &mut impl FnMut(String, &str)) {
     closed(&mut row.vendors.iter(), &VENDORS, "vendor");
     closed(&mut raw.kvm_if.iter(), &INPUTS, "KVM input");
     closed(&mut raw.kvm_not.iter(), &["vmx", "svm"], "KVM module");
+    closed(&mut raw.kvm_from.rules().iter().flat_map(|rule| &rule.vendors), &VENDORS, "vendor");
     closed(&mut raw.context.iter(), &CONTEXTS, "context function");
     closed(&mut raw.derive.iter(), &DERIVATIONS, "derivation");
     closed(&mut raw.live.iter(), &LIVE, "live source");
     closed(&mut raw.shown_if.iter(), &SHOWN_IF, "condition");
     closed(&mut raw.names.keys(), &PROJECTS, "project");
+    kernels(row, complain);
     for gate in raw.gates.iter().filter(|gate| super::emit::gate(gate).is_none()) {
         complain(format!("gate `{gate}`"), "write insn:NAME, cr4:BIT, efer:BIT, xcr0:N, xss:N, msr:0xN or msr:0xN[bit]");
+    }
+}
+
+/// Kernel versions, and the numbers of rules.
+fn kernels(row: &Row, complain: &mut impl FnMut(String, &str)) {
+    let rules = row.raw.kvm_from.rules();
+    let versions = rules.iter().flat_map(|rule| rule.since.iter().chain(&rule.before)).chain(&row.raw.kvm_since);
+    for version in versions.filter(|version| parse_kernel(version).is_none()) {
+        complain(format!("kernel `{version}`"), "write \"6.12\"");
+    }
+    for rule in &rules {
+        if rule.families().is_none() || rule.models().is_none() {
+            complain("a rule of `kvm_from` with an odd range".into(), "write families = \"0x0f-0x12\", models = [\"0x30-0xff\"]");
+        }
+        if rule.all.is_empty() && rule.none.is_empty() && rule.families.is_none() && rule.vendors.is_empty() {
+            complain("a rule of `kvm_from` that says nothing".into(), "name features, vendors or families");
+        }
     }
 }
 
@@ -184,7 +203,9 @@ pub(crate) fn references(model: &Model, handles: &HashSet<String>, problems: &mu
         let withheld = raw.on_conflict.iter().filter_map(|word| word.strip_prefix("withhold:"));
         let withheld = withheld.filter(|name| *name != "XSTATE_COMPONENT");
         let emulated = row.emulated_with();
-        let names = edges.chain(&raw.kvm_from).chain(&raw.alias_of).map(String::as_str).chain(withheld).chain(emulated);
+        let rules = raw.kvm_from.rules();
+        let sources = rules.iter().flat_map(|rule| rule.all.iter().chain(&rule.none));
+        let names = edges.chain(sources).chain(&raw.kvm_needs).chain(&raw.alias_of).map(String::as_str).chain(withheld).chain(emulated);
         for name in names.filter(|name| !known(name)) {
             problems.add(file, row.line, &format!("{}: `{name}` is not a feature", row.name), "spell it as the row that defines it");
         }

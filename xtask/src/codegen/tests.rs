@@ -46,6 +46,13 @@ fn each_fault_is_named_with_line_and_fix() {
         (with("gates = [\"cr4:NOPE\"]"), "gate `cr4:NOPE`"),
         (with("vendors = [\"arm\"]"), "vendor `arm`; known: intel, amd"),
         (with("kvm_if = [\"luck\"]"), "KVM input `luck`"),
+        (with("kvm_since = \"six\""), "kernel `six`"),
+        (with("kvm_from = [{ all = [\"GOOD\"], before = \"6\" }]"), "kernel `6`"),
+        (with("kvm_from = [{ families = \"0x19-0x17\" }]"), "with an odd range"),
+        (with("kvm_from = [{ since = \"6.1\" }]"), "that says nothing"),
+        (with("kvm_from = [{ none = [\"GONE\"] }]"), "`GONE` is not a feature"),
+        (with("kvm_needs = [\"GONE\"]"), "`GONE` is not a feature"),
+        (with("kvm_from = [{ all = [\"GOOD\"], vendors = [\"amd\"], families = \"0x17\", models = [\"0x30-0xff\"] }]"), "fine"),
         (with("names = { bsd = \"x\" }"), "project `bsd`"),
         (
             with("requires = [{ feature = \"GONE\", kind = \"policy\", because = \"x\" }]"),

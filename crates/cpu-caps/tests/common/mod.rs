@@ -3,6 +3,7 @@
 
 pub mod oracle;
 pub mod random;
+pub mod views;
 
 use cpu_caps::{
     Accept, Baseline, Core, Gap, Guest, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, Verdict, View, check, finish,

@@ -33,7 +33,7 @@ pub(crate) fn document(case: &Case) -> Value {
 fn ceiling(ceiling: Ceiling) -> Value {
     match ceiling {
         Ceiling::Raw => json!({ "kind": "raw" }),
-        Ceiling::Kvm(stock) => json!({ "kind": "kvm", "inputs": input_words(stock.inputs) }),
+        Ceiling::Kvm(stock) => json!({ "kind": "kvm", "kernel": stock.kernel.to_string(), "inputs": input_words(stock.inputs) }),
     }
 }
 

@@ -164,9 +164,9 @@ fn clause(case: &Case, feature: Feature, decision: Decision, hosts: &Witnesses) 
 /// Why KVM does not give what the hardware has: in a label, and in a clause.
 pub(crate) fn denial(case: &Case, feature: Feature) -> (String, String) {
     let row = feature.row();
-    let inputs = match case.ceiling {
-        super::Ceiling::Kvm(stock) => row.kvm_if.difference(stock.inputs),
-        super::Ceiling::Raw => row.kvm_if,
+    let (inputs, too_old) = match case.ceiling {
+        super::Ceiling::Kvm(stock) => (row.kvm_if.difference(stock.inputs), stock.kernel < row.kvm_since),
+        super::Ceiling::Raw => (row.kvm_if, false),
     };
     let (label, clause) = if case.basis() == cpuid_db::Basis::Recorded {
         ("not in its answer", "KVM answered without it")
@@ -175,6 +175,11 @@ pub(crate) fn denial(case: &Case, feature: Feature) -> (String, String) {
         return (format!("only with {inputs}"), format!("KVM gives it only with {inputs}"));
     } else if matches!(row.kvm, Kvm::Never | Kvm::Runtime) {
         ("never", "KVM never gives it")
+    } else if too_old {
+        return (format!("since Linux {}", row.kvm_since), format!("KVM gives it since Linux {}", row.kvm_since));
+    } else if !row.kvm_if.is_empty() {
+        let inputs = super::input_words(row.kvm_if).join(" and ");
+        return (format!("no {inputs} there"), format!("{inputs} does not work on that CPU"));
     } else if !row.kvm_not.is_empty() {
         ("not by this module", "this KVM module does not give it")
     } else {

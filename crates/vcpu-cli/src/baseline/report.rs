@@ -86,7 +86,9 @@ fn ceiling(case: &Case) -> Vec<Word> {
     if recorded == hosts.len() {
         return sentence(PLAIN, "KVM, recorded");
     }
-    let mut words = sentence(PLAIN, "KVM, derived: the model of stock KVM with");
+    let newest = stock.kernel == cpuid_db::KernelVersion::NEWEST;
+    let of = if newest { String::new() } else { format!(" of Linux {}", stock.kernel) };
+    let mut words = sentence(PLAIN, &format!("KVM, derived: the model of stock KVM{of} with"));
     words.extend(list(PLAIN, input_words(stock.inputs)));
     if recorded > 0 {
         words.extend(sentence(QUIET, &format!("(recorded on {recorded} of {})", plural(hosts.len(), "host"))));

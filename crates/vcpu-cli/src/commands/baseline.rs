@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use cpu_caps::{Request, StockKvm, finish};
-use cpuid_db::{FeatureSet, Found, KvmInputs, Named, lookup};
+use cpuid_db::{FeatureSet, Found, KernelVersion, KvmInputs, Named, lookup};
 
 use crate::answer::{Answer, Failure};
 use crate::baseline::{Case, Ceiling, Fleet, Host, document, html, refusal, report};
@@ -52,6 +52,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "OPTION", value_delimiter = ',')]
     no_kvm: Vec<KvmOption>,
 
+    /// Linux version whose KVM the model follows, such as 6.12; the newest that it knows by default.
+    #[arg(long, value_name = "VERSION", value_parser = kernel)]
+    kernel: Option<KernelVersion>,
+
     /// Mix machines of different vendors all the same.
     #[arg(long)]
     any_vendor: bool,
@@ -87,7 +91,7 @@ enum KvmOption {
     Nested,
     /// Virtual PMU: kvm.enable_pmu (on by default).
     Pmu,
-    /// Virtual PEBS.
+    /// Virtual PEBS, where the CPU allows it (on by default).
     Pebs,
     /// Intel PT in the guest: kvm_intel.pt_mode=1.
     Pt,
@@ -97,7 +101,7 @@ enum KvmOption {
     Cet,
     /// SEV: kvm_amd.sev.
     Sev,
-    /// Extended feature disable, which AMX needs (on by default).
+    /// Permission for AMX state (on by default).
     Xfd,
 }
 
@@ -169,6 +173,10 @@ fn features(option: &str, words: &[String]) -> Result<FeatureSet, Failure> {
     Ok(set)
 }
 
+fn kernel(text: &str) -> Result<KernelVersion, String> {
+    KernelVersion::parse(text).ok_or_else(|| "write a version such as 6.12".to_owned())
+}
+
 fn ceiling(args: &Args) -> Result<Ceiling, Failure> {
     let on: KvmInputs = args.kvm.iter().map(|option| option.inputs()).collect();
     let off: KvmInputs = args.no_kvm.iter().map(|option| option.inputs()).collect();
@@ -176,11 +184,12 @@ fn ceiling(args: &Args) -> Result<Ceiling, Failure> {
         return Err(Failure::wrong("the same option is named by --kvm and --no-kvm"));
     }
     match args.ceiling {
+        Limit::Raw if args.kernel.is_some() => Err(Failure::wrong("--kernel describes KVM, which --ceiling raw leaves out")),
         Limit::Raw if !(on | off).is_empty() => Err(Failure::wrong("--kvm and --no-kvm describe KVM, which --ceiling raw leaves out")),
         Limit::Raw => Ok(Ceiling::Raw),
         Limit::Kvm => {
             let inputs = (StockKvm::default().inputs | on).difference(off);
-            Ok(Ceiling::Kvm(StockKvm { inputs }))
+            Ok(Ceiling::Kvm(StockKvm { inputs, kernel: args.kernel.unwrap_or(KernelVersion::NEWEST) }))
         }
     }
 }
