@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Explain(commands::explain::Args),
     /// Find the guest policy for a pool of machines, and which machine costs what.
     Baseline(commands::baseline::Args),
+    /// Say whether a guest may run on other machines, and name every gap.
+    Check(commands::check::Args),
     /// Write a completion script for a shell.
     Completions(commands::completions::Args),
 }

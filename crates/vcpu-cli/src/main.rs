@@ -7,11 +7,14 @@
 
 mod answer;
 mod baseline;
+mod causes;
+mod check;
 mod cli;
 mod commands;
 mod input;
 mod isa;
 mod json;
+mod options;
 mod output;
 mod page;
 mod unknown;
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Command::Show(args) => commands::show::run(&args, json),
         Command::Explain(args) => commands::explain::run(&args, json),
         Command::Baseline(args) => commands::baseline::run(&args, json),
+        Command::Check(args) => commands::check::run(&args, json),
         Command::Completions(args) => Ok(commands::completions::run(&args, json)),
     };
     answer.unwrap_or_else(|failure| failure.into_answer(json)).print()

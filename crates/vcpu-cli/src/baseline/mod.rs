@@ -11,7 +11,7 @@ pub(crate) mod values;
 use cpu_caps::{Baseline, Request};
 use cpuid_db::{Basis, Feature, FeatureSet, KvmInputs, Location, Unrecorded};
 
-pub(crate) use hosts::{Ceiling, Fleet, Host};
+pub(crate) use hosts::{Ceiling, Fleet, Host, core_name, name_apart};
 
 /// A finished baseline with everything that explains it.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod baseline;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod probe;

@@ -7,6 +7,7 @@ use cpuid_db::{
 use serde_json::{Map, Value, json};
 
 use super::kvm;
+use crate::causes::bits;
 use crate::words;
 
 /// Everything about a feature, field, MSR or reserved bit.
@@ -257,61 +258,12 @@ fn vendors(vendors: Vendors) -> Vec<&'static str> {
     NAMES.iter().filter(|(vendor, _)| vendors.contains(*vendor)).map(|(_, name)| *name).collect()
 }
 
-/// Control-register bits by the manuals' names, for reports.
-const CR4: [(u8, &str); 28] = [
-    (0, "VME"),
-    (1, "PVI"),
-    (2, "TSD"),
-    (3, "DE"),
-    (4, "PSE"),
-    (5, "PAE"),
-    (6, "MCE"),
-    (7, "PGE"),
-    (8, "PCE"),
-    (9, "OSFXSR"),
-    (10, "OSXMMEXCPT"),
-    (11, "UMIP"),
-    (12, "LA57"),
-    (13, "VMXE"),
-    (14, "SMXE"),
-    (16, "FSGSBASE"),
-    (17, "PCIDE"),
-    (18, "OSXSAVE"),
-    (19, "KL"),
-    (20, "SMEP"),
-    (21, "SMAP"),
-    (22, "PKE"),
-    (23, "CET"),
-    (24, "PKS"),
-    (25, "UINTR"),
-    (27, "LASS"),
-    (28, "LAM_SUP"),
-    (32, "FRED"),
-];
-const EFER: [(u8, &str); 12] = [
-    (0, "SCE"),
-    (8, "LME"),
-    (10, "LMA"),
-    (11, "NXE"),
-    (12, "SVME"),
-    (13, "LMSLE"),
-    (14, "FFXSR"),
-    (15, "TCE"),
-    (17, "MCOMMIT"),
-    (18, "INTWB"),
-    (20, "UAIE"),
-    (21, "AIBRSE"),
-];
-
 /// A gate in the vocabulary of the data files.
 fn gate(gate: &Gate) -> String {
-    let named = |table: &[(u8, &str)], bit: u8| {
-        table.iter().find(|(known, _)| *known == bit).map_or_else(|| bit.to_string(), |(_, name)| (*name).to_owned())
-    };
     match *gate {
         Gate::Instruction(name) => format!("insn:{name}"),
-        Gate::Cr4(bit) => format!("cr4:{}", named(&CR4, bit)),
-        Gate::Efer(bit) => format!("efer:{}", named(&EFER, bit)),
+        Gate::Cr4(bit) => format!("cr4:{}", bits::cr4(bit)),
+        Gate::Efer(bit) => format!("efer:{}", bits::efer(bit)),
         Gate::Xcr0(bit) => format!("xcr0:{bit}"),
         Gate::Xss(bit) => format!("xss:{bit}"),
         Gate::Msr(index) => format!("msr:{index:#x}"),
