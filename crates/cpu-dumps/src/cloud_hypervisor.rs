@@ -43,7 +43,7 @@ pub(crate) fn dump(documents: &mut Documents<'_>) -> Result<Option<Found>, Fault
     if cpu.is_empty() {
         return Err(Problem::NoCpu.into());
     }
-    let told = if template.cpuid.is_empty() { Told { cpuid: Coverage::Names(&[]), msrs: false } } else { Told::CPUID_ONLY };
+    let told = if template.cpuid.is_empty() { Told { cpuid: Coverage::Nothing, msrs: false } } else { Told::CPUID_ONLY };
     Ok(Some(Found::new(vec![cpu.into_told_cpu(Basis::Raw, told)?])))
 }
 

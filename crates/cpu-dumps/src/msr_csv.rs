@@ -48,7 +48,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Found, Fault> {
     if !bytes.ends_with(b"\n") {
         return Err(Problem::Missing { what: "the end of the last line" }.into());
     }
-    let told = Told { cpuid: Coverage::Names(&[]), msrs: true };
+    let told = Told { cpuid: Coverage::Nothing, msrs: true };
     Ok(Found::new(vec![cpu.into_told_cpu(Basis::Recorded, told)?]))
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Machine>, Fault> {
         cpus += machine.cpus.len();
         machines.push(machine);
     }
-    Ok(machines)
+    if machines.is_empty() { Err(Problem::Empty.into()) } else { Ok(machines) }
 }
 
 fn next(name: &str, documents: &mut Documents<'_>, cpus_left: usize) -> Result<Option<Machine>, Fault> {
@@ -100,7 +100,10 @@ impl Object for Document {
                 self.foreign[0] = Some(key.to_owned());
             }
             "unknown_names" => json::list(value, at, ("unknown names", MAX_NAMES), &mut Names(&mut self.unknown_names))?,
-            "kvm" => json::object(value, at, &mut **self.kvm.get_or_insert_default())?,
+            "kvm" => {
+                json::object(value, at, &mut **self.kvm.get_or_insert_default())?;
+                self.foreign[0] = Some(key.to_owned());
+            }
             _ => {
                 part(self.policy.get_or_insert_default(), key, value, at)?;
                 self.foreign[1] = Some(key.to_owned());

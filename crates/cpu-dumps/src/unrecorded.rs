@@ -22,6 +22,8 @@ pub(crate) enum Coverage<'a> {
     FixedPlaces,
     /// The format knows no registers, at most names of bits: all is unknown but for these leaves and subleaves.
     Names(&'a [(u32, u32)]),
+    /// The format has no place for CPUID: all of it is unknown.
+    Nothing,
 }
 
 /// What absence means in one file.
@@ -115,7 +117,7 @@ fn may_exist(policy: &Policy, leaf: u32, coverage: Coverage<'_>) -> bool {
     let centaur = matches!(policy.vendor(), Vendor::Centaur | Vendor::Zhaoxin) && leaf >> 16 == 0xc000;
     match coverage {
         Coverage::FixedPlaces => centaur || policy.cpuid.in_range(leaf),
-        Coverage::Names(_) => centaur || matches!(leaf >> 16, 0 | 0x4000 | 0x8000),
+        Coverage::Names(_) | Coverage::Nothing => centaur || matches!(leaf >> 16, 0 | 0x4000 | 0x8000),
         _ => policy.cpuid.in_range(leaf),
     }
 }
@@ -132,6 +134,7 @@ fn is_unknown(cpuid: &CpuidTable, leaf: u32, subleaf: u32, coverage: Coverage<'_
         Coverage::Lists(lists) => subleaf > 0 && !lists.contains(&leaf),
         Coverage::Printed | Coverage::FixedPlaces => true,
         Coverage::Names(complete) => return !complete.contains(&(leaf, subleaf)),
+        Coverage::Nothing => return true,
     };
     silent && cpuid.get(leaf, subleaf).is_none() && is_announced(cpuid, leaf, subleaf, coverage) && !is_list_complete(cpuid, leaf, coverage)
 }

@@ -2,7 +2,7 @@
 
 mod samples;
 
-use cpu_dumps::{CoreType, Dump, Format, Machine, lines, read};
+use cpu_dumps::{CoreType, Dump, Format, Machine, Problem, lines, read, read_as};
 use cpuid_db::{Basis, MsrEntry, Unrecorded};
 
 fn machine(text: &str) -> Machine {
@@ -175,4 +175,11 @@ fn a_machine_without_name_in_a_fleet_is_called_after_its_line() {
     let text = samples::POLICY.replace('\n', " ");
     let names: Vec<String> = lines("pool/fleet.jsonl", text.as_bytes()).map(|machine| machine.unwrap().name).collect();
     assert_eq!(names, ["fleet:1"]);
+}
+
+#[test]
+fn a_file_without_documents_is_no_list_of_no_machines() {
+    for format in [Format::Dump, Format::Policy] {
+        assert_eq!(read_as(format, "x", b" \n").map_err(|error| error.problem), Err(Problem::Empty), "{format}");
+    }
 }

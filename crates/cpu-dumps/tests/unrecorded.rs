@@ -1,5 +1,7 @@
 //! What each format could not tell.
 
+mod samples;
+
 use cpu_dumps::read;
 use cpuid_db::{Policy, Unrecorded};
 
@@ -142,4 +144,14 @@ fn firecracker_knows_every_msr() {
     };
     let text = format!(r#"{{"guest_cpu_config": {{"cpuid_modifiers": [{}, {}]}}}}"#, leaf(0, 0), leaf(7, 1 << 29));
     assert!(policy(&text).unrecorded.as_slice().is_empty());
+}
+
+#[test]
+fn msrs_of_a_file_without_cpuid_are_known() {
+    for text in [samples::CLOUD_HYPERVISOR_MSRS, samples::MSR_CSV] {
+        assert!(!is_msr_unknown(text, 0x10a), "{text}");
+        assert!(leaves(text).contains(&(7, 0)), "{text}");
+    }
+    assert!(is_msr_unknown(samples::CLOUD_HYPERVISOR_MSRS, 0x345), "a profile lists some MSRs");
+    assert!(!is_msr_unknown(samples::MSR_CSV, 0x345), "the tool tries every MSR");
 }

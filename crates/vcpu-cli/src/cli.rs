@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Baseline(commands::baseline::Args),
     /// Say whether a guest may run on other machines, and name every gap.
     Check(commands::check::Args),
+    /// Name the differences between two machines or policies.
+    Diff(commands::diff::Args),
+    /// Write a machine in another format, and say what that format cannot hold.
+    Convert(commands::convert::Args),
     /// Write a completion script for a shell.
     Completions(commands::completions::Args),
 }

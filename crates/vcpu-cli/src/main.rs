@@ -11,6 +11,8 @@ mod causes;
 mod check;
 mod cli;
 mod commands;
+mod convert;
+mod diff;
 mod input;
 mod isa;
 mod json;
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&args, json),
         Command::Baseline(args) => commands::baseline::run(&args, json),
         Command::Check(args) => commands::check::run(&args, json),
+        Command::Diff(args) => commands::diff::run(&args, json),
+        Command::Convert(args) => commands::convert::run(&args, json),
         Command::Completions(args) => Ok(commands::completions::run(&args, json)),
     };
     answer.unwrap_or_else(|failure| failure.into_answer(json)).print()

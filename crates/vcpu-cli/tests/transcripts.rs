@@ -56,7 +56,7 @@ fn check(readme: &str) -> usize {
 
 #[test]
 fn the_readme_of_the_repository_is_true() {
-    assert_eq!(check(include_str!("../../../README.md")), 2);
+    assert_eq!(check(include_str!("../../../README.md")), 4);
 }
 
 #[test]

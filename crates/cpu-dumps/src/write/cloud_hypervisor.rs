@@ -35,8 +35,9 @@ fn with_msrs(mut machine: Machine, msrs: &Machine) -> Machine {
         cpu.policy.msrs = other.policy.msrs.clone();
         cpu.msrs.clone_from(&other.msrs);
         let mut unrecorded = UnrecordedList::new();
-        let is_recorded = |place: &Unrecorded| matches!(place, Unrecorded::Msr { index } if other.policy.msrs.get(*index).is_some());
-        for place in cpu.policy.unrecorded.as_slice().iter().filter(|place| !is_recorded(place)) {
+        // The MSRs tell of further MSRs whether they are there.
+        let is_told = |place: &Unrecorded| matches!(place, Unrecorded::Msr { .. }) && !other.policy.unrecorded.contains(*place);
+        for place in cpu.policy.unrecorded.as_slice().iter().filter(|place| !is_told(place)) {
             // A part of a list fits where the list did.
             let _ = unrecorded.insert(*place);
         }

@@ -5,6 +5,7 @@ mod difference;
 mod firecracker;
 mod lost;
 mod own;
+mod policy;
 mod propolis;
 mod text;
 
@@ -26,6 +27,8 @@ pub use own::Dump;
 pub enum Target {
     /// The project's own dump; it holds everything.
     Dump,
+    /// A guest policy of the project, `vcpu.policy/1`: one CPU, and no decisions.
+    Policy,
     /// The output of `cpuid -r`.
     CpuidR,
     /// libvirt's `<cpudata arch='x86'>`.
@@ -40,13 +43,21 @@ pub enum Target {
 
 impl Target {
     /// All targets, in the order in which messages list them.
-    pub const ALL: [Self; 6] =
-        [Self::Dump, Self::CpuidR, Self::LibvirtCpudata, Self::FirecrackerTemplate, Self::PropolisToml, Self::CloudHypervisorProfile];
+    pub const ALL: [Self; 7] = [
+        Self::Dump,
+        Self::Policy,
+        Self::CpuidR,
+        Self::LibvirtCpudata,
+        Self::FirecrackerTemplate,
+        Self::PropolisToml,
+        Self::CloudHypervisorProfile,
+    ];
 
     /// The word for a command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dump => "dump",
+            Self::Policy => "policy",
             Self::CpuidR => "cpuid-r",
             Self::LibvirtCpudata => "libvirt-cpudata",
             Self::FirecrackerTemplate => "firecracker",
@@ -64,6 +75,7 @@ impl Target {
     pub const fn format(self) -> Format {
         match self {
             Self::Dump => Format::Dump,
+            Self::Policy => Format::Policy,
             Self::CpuidR => Format::CpuidR,
             Self::LibvirtCpudata => Format::LibvirtCpudata,
             Self::FirecrackerTemplate => Format::FirecrackerTemplate,
@@ -143,7 +155,14 @@ pub enum WriteError {
 pub fn write(machine: &Machine, target: Target) -> Result<Written, WriteError> {
     let first = machine.cpus.first().ok_or(WriteError::Nothing { target })?;
     let (parts, again) = match target {
-        Target::Dump => one(target, "json", Dump::new(machine).to_string())?,
+        Target::Dump => {
+            machine.cpus.iter().find(|cpu| !is_empty(cpu)).ok_or(WriteError::Nothing { target })?;
+            one(target, "json", Dump::new(machine).to_string())?
+        }
+        Target::Policy => {
+            let cpu = need_any(first, target)?;
+            one(target, "json", policy::Policy { machine, cpu }.to_string())?
+        }
         Target::CpuidR => {
             machine.cpus.iter().try_for_each(|cpu| need_leaf_0(cpu, target))?;
             one(target, "txt", text::cpuid_r(machine))?
@@ -184,8 +203,11 @@ fn need_leaf_0(cpu: &Cpu, target: Target) -> Result<(), WriteError> {
 }
 
 fn need_any(cpu: &Cpu, target: Target) -> Result<&Cpu, WriteError> {
-    let is_empty = cpu.policy.cpuid.entries().is_empty() && own::all_msrs(cpu).is_empty();
-    if is_empty { Err(WriteError::Nothing { target }) } else { Ok(cpu) }
+    if is_empty(cpu) { Err(WriteError::Nothing { target }) } else { Ok(cpu) }
+}
+
+fn is_empty(cpu: &Cpu) -> bool {
+    cpu.policy.cpuid.entries().is_empty() && own::all_msrs(cpu).is_empty()
 }
 
 /// Whether a leaf answers according to ECX, as far as the database and the table tell.

@@ -4,7 +4,7 @@ use cpu_caps::{Cause, Decision, FieldDecision, Outcome, Tally, WITNESSES};
 use cpuid_db::{Context, Feature, Field, FieldAt, FieldPlace, Kvm, Merge, Register, Unrecorded};
 use serde_json::{Value, json};
 
-use super::values::{Values, in_conflict, number};
+use super::values::{Values, in_conflict};
 use super::{Case, place_of};
 use crate::words;
 
@@ -264,7 +264,7 @@ fn field_witnesses<'a>(case: &Case<'a>, at: FieldAt, decision: FieldDecision) ->
 }
 
 fn field_clause(case: &Case, at: FieldAt, decision: FieldDecision, values: &Values, hosts: &Witnesses) -> String {
-    let value = number(decision.value);
+    let value = words::number(decision.value);
     match (decision.cause, decision.outcome) {
         (Cause::AllHosts, _) => format!("{value} on all hosts that have it"),
         (Cause::Requires(parent), _) => format!("goes with {parent}, which is withheld"),

@@ -9,7 +9,6 @@ use cpuid_db::{Basis, Feature, FeatureSet, Unrecorded};
 use super::costs::{Cost, costs};
 use super::document::{forced, unknown_by_place};
 use super::reasons::{self, is_identity};
-use super::values::number;
 use super::{Case, Ceiling, gains, input_words};
 use crate::commands::show;
 use crate::isa::Level;
@@ -132,7 +131,8 @@ fn what_hosts_cost(page: &mut Page, costs: &[Cost]) {
 fn gained_without(cost: &Cost) -> Vec<Word> {
     let features = list(PLAIN, cost.gained.iter().map(Feature::name));
     let freed = list(PLAIN, cost.freed.iter().map(Feature::name));
-    let grown = cost.grown.iter().map(|(at, now, then)| format!("{} {} instead of {}", at.field.name(), number(*then), number(*now)));
+    let grown =
+        cost.grown.iter().map(|(at, now, then)| format!("{} {} instead of {}", at.field.name(), words::number(*then), words::number(*now)));
     let parts = [
         (sentence(LOST, &format!("{}:", plural(cost.gained.len(), "feature"))), features),
         (sentence(NOTICE, "limitations gone:"), freed),

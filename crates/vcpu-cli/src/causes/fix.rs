@@ -90,7 +90,7 @@ pub(crate) fn sentences(fixes: &[Fix], host: &str) -> Vec<String> {
         ),
     ];
     let numbers = fixes.iter().filter_map(|fix| match fix {
-        Fix::Number(at, host) => Some(format!("Start the guest with {} of at most {}.", at.field.name(), number(*host))),
+        Fix::Number(at, host) => Some(format!("Start the guest with {} of at most {}.", at.field.name(), words::number(*host))),
         Fix::Clear(index) => Some(format!("Let the guest clear those bits of MSR {index:X}H before it moves.")),
         _ => None,
     });
@@ -99,10 +99,6 @@ pub(crate) fn sentences(fixes: &[Fix], host: &str) -> Vec<String> {
         once(Fix::Together, format!("Start the guest with a policy for both: vcpu baseline with its machine and {host}.")),
     ];
     first.into_iter().flatten().chain(numbers).chain(last.into_iter().flatten()).collect()
-}
-
-fn number(value: u64) -> String {
-    if value < 10_000 { value.to_string() } else { format!("{value:#x}") }
 }
 
 fn options(fixes: &[Fix], host: &str) -> Option<String> {

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use cpu_caps::{Because, Subject, Verdict};
 use cpuid_db::Basis;
 
 use super::words::{name, place, values};
 use super::{Case, Found, Judged};
 use crate::causes::{Consequence, Effect, fix, of_gap};
-use crate::page::{HEADING, HOST, LOST, NOTICE, PLAIN, Page, QUIET, Word, clauses, list, sentence};
+use crate::page::{GAINED, HEADING, HOST, LOST, NOTICE, PLAIN, Page, QUIET, Word, clauses, list, sentence};
 use crate::words::{plural, some_of};
 
-/// What fits.
-const FITS: Style = AnsiColor::Green.on_default();
 /// How many names of machines a line shows.
 const NAMES: usize = 6;
 
@@ -66,7 +64,7 @@ fn commas(parts: impl IntoIterator<Item = Vec<Word>>) -> Vec<Word> {
 
 const fn style(verdict: Verdict) -> Style {
     match verdict {
-        Verdict::Compatible => FITS,
+        Verdict::Compatible => GAINED,
         Verdict::Unknown => NOTICE,
         Verdict::Incompatible => LOST,
     }

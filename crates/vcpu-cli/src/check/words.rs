@@ -55,8 +55,7 @@ pub(crate) fn values(gap: &Gap, guest: Vendor, host: Vendor) -> String {
         (_, None) => "not recorded".to_owned(),
         (Subject::TscFrequency, Some(hertz)) => format!("{}.{:03} MHz", hertz / 1_000_000, hertz / 1000 % 1000),
         (Subject::Msr(_), Some(value)) => format!("{value:#x}"),
-        (_, Some(value)) if value < 10_000 => value.to_string(),
-        (_, Some(value)) => format!("{value:#x}"),
+        (_, Some(value)) => words::number(value),
     };
     match gap.subject {
         Subject::Feature(_) => String::new(),

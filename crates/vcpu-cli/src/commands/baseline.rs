@@ -76,9 +76,7 @@ fn request(args: &Args) -> Result<Request, Failure> {
 
 /// Reads every machine of every file, and keeps of each only what the pool needs.
 pub(crate) fn hosts(files: &[PathBuf], ceiling: Ceiling) -> Result<Vec<Host>, Failure> {
-    if files.iter().filter(|path| input::is_stdin(path)).count() > 1 {
-        return Err(Failure::wrong("standard input (-) can be read only once"));
-    }
+    input::stdin_once(files.iter().map(PathBuf::as_path))?;
     let mut hosts = Vec::new();
     for (at, path) in files.iter().enumerate() {
         progress(at, files.len());

@@ -45,9 +45,7 @@ pub(crate) struct Args {
 /// The verdicts and their reasons.
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
     let ceiling = args.ceiling.ceiling()?;
-    if input::is_stdin(&args.guest) && args.hosts.iter().any(|path| input::is_stdin(path)) {
-        return Err(Failure::wrong("standard input (-) can be read only once"));
-    }
+    input::stdin_once(args.hosts.iter().chain([&args.guest]).map(PathBuf::as_path))?;
     let guest = guest(args)?;
     let mut hosts = hosts(&args.hosts, ceiling)?;
     name_apart(&mut hosts);
