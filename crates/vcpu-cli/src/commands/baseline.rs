@@ -139,7 +139,7 @@ fn request(args: &Args) -> Result<Request, Failure> {
     if let Some(both) = with.intersection(&without).iter().next() {
         return Err(Failure::wrong(format!("{both} is asked for by --with and refused by --without")));
     }
-    Ok(Request { with, without, any_vendor: args.any_vendor, force: args.force })
+    Ok(Request { with, without, any_vendor: args.any_vendor, force: args.force, ..Request::default() })
 }
 
 /// The features that these words name.
