@@ -13,6 +13,8 @@ pub(crate) mod leaves;
 #[cfg(feature = "names")]
 #[rustfmt::skip]
 pub(crate) mod names;
+#[rustfmt::skip]
+pub(crate) mod rules;
 #[cfg(feature = "names")]
 #[rustfmt::skip]
 pub(crate) mod text;

@@ -7,6 +7,7 @@ pub(crate) mod emit;
 mod flags;
 pub(crate) mod model;
 mod names;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +69,7 @@ fn outputs(model: &Model) -> Vec<Output> {
         ("text", names::text(model)),
         ("names", names::spellings(model)),
         ("flags", flags::flags(model)),
+        ("rules", rules::rules(model)),
     ];
     let mut outputs: Vec<Output> = files
         .into_iter()

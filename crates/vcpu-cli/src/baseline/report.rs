@@ -38,9 +38,11 @@ pub(crate) fn text(case: &Case, written: Option<&Path>) -> String {
     follows(&mut page, case);
     limitations(&mut page, case);
     numbers(&mut page, case);
-    one_by_one(&mut page, "Other decisions", case, PLAIN, |_, outcome, cause| match cause {
-        Cause::Context | Cause::Foreign | Cause::Conflict => outcome == Outcome::Withheld,
-        Cause::Request | Cause::Emulated => true,
+    one_by_one(&mut page, "Other decisions", case, PLAIN, |feature, outcome, cause| match cause {
+        Cause::Context | Cause::Foreign | Cause::Pinned | Cause::Conflict => outcome == Outcome::Withheld,
+        // A model leaves out so much that telling it one by one tells nothing.
+        Cause::Request => outcome != Outcome::Withheld || case.request.without.contains(feature),
+        Cause::Emulated => true,
         _ => false,
     });
     unrecorded(&mut page, case);

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
 
 fn request(args: &Args) -> Result<Request, Failure> {
     let (with, without) = args.wishes.sets()?;
-    Ok(Request { with, without, any_vendor: args.any_vendor, force: args.force })
+    Ok(Request { with, without, any_vendor: args.any_vendor, force: args.force, ..Request::default() })
 }
 
 /// Reads every machine of every file, and keeps of each only what the pool needs.

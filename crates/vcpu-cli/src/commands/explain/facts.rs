@@ -146,6 +146,9 @@ fn feature_remarks(feature: Feature) -> Vec<String> {
             remarks.push(format!("KVM executes it where it has {other}, slowly: given on request, not offered."));
         }
     }
+    if !text.pinned.is_empty() {
+        remarks.push(format!("Pinned: it ties a guest to one machine. {}", text.pinned));
+    }
     if !text.live.is_empty() {
         remarks.push(format!("Live: follows {}; a policy holds {}.", text.live, u8::from(row.value)));
     }
