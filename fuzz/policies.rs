@@ -1,14 +1,17 @@
-//! The own policy format, rendered from a known policy by code that knows nothing of the reader.
+//! The own policy format, written, and rendered from a known policy by code that knows nothing of the reader.
 
 use arbitrary::{Result, Unstructured};
-use cpu_dumps::{Cpu, Format, Machine, Provenance, detect, read, read_as};
+use cpu_dumps::{Cpu, Format, Machine, Provenance, Target, detect, read, read_as};
 use cpuid_db::{Basis, CpuidEntry, MsrEntry, Policy, Registers, Unrecorded};
 
 use crate::machines;
 use crate::readers::check_round_trip;
+use crate::writers::write_one;
 
-/// A policy in its own format is read as that policy, whatever is said beside it.
+/// A machine is written as a policy as in any format; and what other programs write as a policy is read as that policy, whatever they
+/// say beside it.
 pub fn write_policy(bytes: &[u8]) {
+    write_one(Target::Policy, bytes);
     if let Ok((policy, text)) = case(&mut Unstructured::new(bytes)) {
         assert_eq!(detect(text.as_bytes()), Some(Format::Policy), "{text}");
         let machines = read_as(Format::Policy, "input", text.as_bytes());

@@ -43,7 +43,8 @@ pub(crate) fn forced(case: &Case) -> Vec<&'static str> {
     hidden.iter().filter(|feature| feature.row().innate).map(Feature::name).collect()
 }
 
-fn decisions(case: &Case) -> Vec<Value> {
+/// Every decision, features first.
+pub(crate) fn decisions(case: &Case) -> Vec<Value> {
     let features = case.features().map(|feature| of_feature(case, feature));
     let fields = field_slots().filter_map(|at| of_field(case, at));
     features.chain(fields).chain(static_fields(case)).chain(unknown_bits(case)).collect()

@@ -3,6 +3,7 @@
 pub(crate) mod costs;
 pub(crate) mod document;
 pub(crate) mod hosts;
+pub(crate) mod html;
 pub(crate) mod reasons;
 pub(crate) mod refusal;
 pub(crate) mod report;

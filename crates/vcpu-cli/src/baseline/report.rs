@@ -242,15 +242,24 @@ fn numbers(page: &mut Page, case: &Case) {
     }
 }
 
-/// What has to be recorded on which machines before more can be promised.
-fn unrecorded(page: &mut Page, case: &Case) {
-    let mut groups: BTreeMap<(Unrecorded, Vec<&str>, usize), FeatureSet> = BTreeMap::new();
+/// A place that was not recorded, the first few machines on which, and on how many.
+type Gap<'a> = (Unrecorded, Vec<&'a str>, usize);
+
+/// What has to be recorded on which machines, and the features that wait for it.
+pub(crate) fn gaps<'a>(case: &Case<'a>) -> BTreeMap<Gap<'a>, FeatureSet> {
+    let mut groups: BTreeMap<Gap, FeatureSet> = BTreeMap::new();
     for feature in case.features().filter(|feature| matters(case, *feature)) {
         if case.baseline.decisions.feature(feature).cause == Cause::Unrecorded {
             let (place, hosts) = reasons::waits_for(case, feature);
             groups.entry((place, hosts.names, hosts.count)).or_default().set(feature, true);
         }
     }
+    groups
+}
+
+/// What has to be recorded before more can be promised.
+fn unrecorded(page: &mut Page, case: &Case) {
+    let groups = gaps(case);
     if groups.is_empty() {
         return;
     }
@@ -274,7 +283,7 @@ fn matters(case: &Case, feature: Feature) -> bool {
 }
 
 /// The machines of a list, or all of them.
-fn hosts(case: &Case, names: &[&str], count: usize) -> String {
+pub(crate) fn hosts(case: &Case, names: &[&str], count: usize) -> String {
     let all = case.fleet.hosts.len();
     if count == all && all > 1 { format!("all {all} hosts") } else { some_of(names, count, NAMES) }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use cpu_caps::{Request, finish};
 
 use crate::answer::{Answer, Failure};
-use crate::baseline::{Case, Ceiling, Fleet, Host, document, refusal, report};
+use crate::baseline::{Case, Ceiling, Fleet, Host, document, html, refusal, report};
 use crate::options::{CeilingArgs, WishArgs};
 use crate::{input, json, output};
 
@@ -23,7 +23,8 @@ Examples:
   vcpu baseline rack1/*.json
   vcpu baseline --without avx512f -o policy.json a.json b.json
   vcpu baseline --kvm nested --no-kvm pmu --json hosts.jsonl | jq '.decisions[] | select(.outcome == \"withheld\")'
-  vcpu baseline --ceiling raw old.json new.json")]
+  vcpu baseline --ceiling raw old.json new.json
+  vcpu baseline --report pool.html rack1/*.json")]
 pub(crate) struct Args {
     /// Dumps of the machines; a file may hold several. - for standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -46,15 +47,25 @@ pub(crate) struct Args {
     /// Also write the policy as JSON to a file, which is replaced as one step.
     #[arg(short, long, value_name = "POLICY")]
     output: Option<PathBuf>,
+
+    /// Also write a page for browsers: every host against every feature, with the cause of each decision.
+    #[arg(long, value_name = "PAGE.html")]
+    report: Option<PathBuf>,
 }
 
 /// The policy and its reasons.
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
+    if args.report.as_deref().is_some_and(input::is_stdin) {
+        return Err(Failure::wrong("--report writes a file for a browser; - is none"));
+    }
     let request = request(args)?;
     let ceiling = args.ceiling.ceiling()?;
     let fleet = Fleet::new(hosts(&args.files, ceiling)?);
     let baseline = finish(&fleet.pool, &request).map_err(|refused| refusal::failure(&fleet, &refused))?;
     let case = Case { fleet: &fleet, request: &request, ceiling, baseline: &baseline };
+    if let Some(path) = args.report.as_deref() {
+        output::replace(path, &html::page(&case))?;
+    }
     let to_stdout = args.output.as_deref().is_some_and(input::is_stdin);
     let policy = || json::document(&document::document(&case));
     match args.output.as_deref().filter(|_| !to_stdout) {
