@@ -73,6 +73,16 @@ impl KvmOption {
 }
 
 impl CeilingArgs {
+    /// The arguments as they were said, for suggestions of other command lines.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let list = |name: &str, options: &[KvmOption]| {
+            let words: Vec<String> = options.iter().filter_map(KvmOption::to_possible_value).map(|one| one.get_name().to_owned()).collect();
+            (!words.is_empty()).then(|| format!("{name} {}", words.join(",")))
+        };
+        let raw = (self.ceiling == Limit::Raw).then(|| "--ceiling raw".to_owned());
+        [raw, list("--kvm", &self.kvm), list("--no-kvm", &self.no_kvm)].into_iter().flatten().collect()
+    }
+
     /// The ceiling that they describe.
     ///
     /// # Errors

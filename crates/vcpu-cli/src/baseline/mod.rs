@@ -4,6 +4,7 @@ pub(crate) mod costs;
 pub(crate) mod document;
 pub(crate) mod hosts;
 pub(crate) mod html;
+pub(crate) mod keep;
 pub(crate) mod reasons;
 pub(crate) mod refusal;
 pub(crate) mod report;

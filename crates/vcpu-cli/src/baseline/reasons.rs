@@ -37,7 +37,10 @@ impl<'a> Witnesses<'a> {
     /// `2 of 5 hosts: a and b`.
     fn text(&self, case: &Case) -> String {
         let of = case.fleet.hosts.len();
-        if self.count == of && of > 1 {
+        if self.count == of && of == 1 {
+            return self.list();
+        }
+        if self.count == of {
             return format!("all {of} hosts");
         }
         format!("{} of {}: {}", self.count, words::plural(of, "host"), self.list())

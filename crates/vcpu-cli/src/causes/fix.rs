@@ -1,10 +1,10 @@
 //! What to do about a gap.
 
-use cpu_caps::{Because, Gap, GapKind, Subject};
+use cpu_caps::{Because, Cause, Gap, GapKind, Outcome, Subject};
 use cpuid_db::{Feature, FieldAt, KvmInputs, Project, Unrecorded};
 
 use super::{closes, place_to_record};
-use crate::baseline::{Ceiling, input_words};
+use crate::baseline::{Case, Ceiling, input_words, place_of, reasons};
 use crate::words;
 
 /// One thing that helps.
@@ -64,6 +64,25 @@ fn option(feature: Feature, because: Because, ceiling: Ceiling) -> Option<Fix> {
     let Ceiling::Kvm(stock) = ceiling else { return None };
     let off = feature.row().kvm_if.difference(stock.inputs);
     (because == Because::Hypervisor && !off.is_empty()).then(|| Fix::Option(off.bits()))
+}
+
+/// What would change a decision of a pool; empty where nothing would.
+pub(crate) fn of_decision(case: &Case, feature: Feature) -> String {
+    let decision = case.baseline.decisions.feature(feature);
+    if !matches!(decision.outcome, Outcome::Withheld | Outcome::Undecided) {
+        return String::new();
+    }
+    let reason = reasons::of_feature(case, feature);
+    let hosts = words::some_of(&reason.hosts.names, reason.hosts.count, reason.hosts.count);
+    match (decision.cause, case.ceiling) {
+        (Cause::MissingOnHost, _) if reason.hosts.count < case.fleet.hosts.len() => format!("Leave out {hosts} to gain {feature}."),
+        (Cause::NotInKvm, Ceiling::Kvm(stock)) => {
+            let off = input_words(feature.row().kvm_if.difference(stock.inputs)).join(",");
+            if off.is_empty() { String::new() } else { format!("Turn on in KVM: {off} (then --kvm {off}).") }
+        }
+        (Cause::Unrecorded, _) => format!("Record on {hosts}: {}.", words::unrecorded(place_of(feature))),
+        _ => String::new(),
+    }
 }
 
 /// Sentences for several fixes on one machine; what can be said together is said together.

@@ -3,12 +3,14 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use cpu_caps::{Request, finish};
+use cpu_caps::{Base, Request, finish};
+use serde_json::Value;
 
 use crate::answer::{Answer, Failure};
-use crate::baseline::{Case, Ceiling, Fleet, Host, document, html, refusal, report};
-use crate::options::{CeilingArgs, WishArgs};
-use crate::{input, json, output};
+use crate::baseline::keep::Keep;
+use crate::baseline::{Case, Ceiling, Fleet, Host, costs, document, html, refusal, report};
+use crate::options::{CeilingArgs, WishArgs, features};
+use crate::{input, json, output, words};
 
 /// Arguments of `vcpu baseline`.
 #[derive(clap::Args, Debug)]
@@ -24,6 +26,7 @@ Examples:
   vcpu baseline --without avx512f -o policy.json a.json b.json
   vcpu baseline --kvm nested --no-kvm pmu --json hosts.jsonl | jq '.decisions[] | select(.outcome == \"withheld\")'
   vcpu baseline --ceiling raw old.json new.json
+  vcpu baseline --keep avx512f rack1/*.json
   vcpu baseline --report pool.html rack1/*.json")]
 pub(crate) struct Args {
     /// Dumps of the machines; a file may hold several. - for standard input.
@@ -35,6 +38,14 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     ceiling: CeilingArgs,
+
+    /// Tell which hosts can keep these features together, and what their guests would have.
+    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+    keep: Vec<String>,
+
+    /// Leave out what ties a guest to one machine.
+    #[arg(long)]
+    migratable: bool,
 
     /// Mix machines of different vendors all the same.
     #[arg(long)]
@@ -66,23 +77,44 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
     if let Some(path) = args.report.as_deref() {
         output::replace(path, &html::page(&case))?;
     }
+    let keep = keep(args, &case)?;
     let to_stdout = args.output.as_deref().is_some_and(input::is_stdin);
-    let policy = || json::document(&document::document(&case));
-    match args.output.as_deref().filter(|_| !to_stdout) {
-        Some(path) => {
-            let policy = policy();
-            output::replace(path, &policy)?;
-            let text = if as_json { policy } else { report::text(&case, Some(path)) };
-            Ok(Answer::done(text))
-        }
-        None if as_json || to_stdout => Ok(Answer::done(policy())),
-        None => Ok(Answer::done(report::text(&case, None))),
+    let written = args.output.as_deref().filter(|_| !to_stdout);
+    let policy = || json::document(&policy(&case, keep.as_ref()));
+    if let Some(path) = written {
+        output::replace(path, &policy())?;
     }
+    if as_json || to_stdout {
+        return Ok(Answer::done(policy()));
+    }
+    let title = format!("Baseline of {}", words::plural(fleet.hosts.len(), "host"));
+    let head = report::Head { title, remarks: Vec::new(), written, keep: keep.as_ref() };
+    Ok(Answer::done(report::text(&case, &head)))
+}
+
+/// What the features cost that the operator does not want to lose.
+fn keep<'a>(args: &Args, case: &Case<'a>) -> Result<Option<Keep<'a>>, Failure> {
+    let wanted = features("--keep", &args.keep)?;
+    Ok((!wanted.is_empty()).then(|| Keep::new(case.fleet, case.request, Some(case.baseline), &wanted)))
+}
+
+/// The `vcpu.policy/1` object with what each machine costs.
+fn policy(case: &Case, keep: Option<&Keep>) -> Value {
+    let mut policy = document::document(case);
+    if let Some(members) = policy.as_object_mut() {
+        let costs = costs::costs(case.fleet, case.request, case.baseline);
+        members.insert("costs".to_owned(), costs::json(&costs));
+        if let Some(keep) = keep {
+            members.insert("keep".to_owned(), keep.json());
+        }
+    }
+    policy
 }
 
 fn request(args: &Args) -> Result<Request, Failure> {
     let (with, without) = args.wishes.sets()?;
-    Ok(Request { with, without, any_vendor: args.any_vendor, force: args.force, ..Request::default() })
+    let base = if args.migratable { Base::Migratable } else { Base::Everything };
+    Ok(Request { base, with, without, any_vendor: args.any_vendor, force: args.force, identity: None })
 }
 
 /// Reads every machine of every file, and keeps of each only what the pool needs.

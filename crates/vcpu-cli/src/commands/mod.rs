@@ -6,5 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod probe;
+pub(crate) mod resolve;
 pub(crate) mod show;

@@ -1,13 +1,14 @@
 //! What there is to say about one subject, for people and programs alike.
 
+use cpu_dumps::models;
 use cpuid_db::{
-    EdgeKind, Emulation, Feature, FeatureSet, FeatureText, Field, FieldPlace, Gate, Location, Named, OnConflict, Project, Vendors,
-    ZeroMeans, leaves,
+    Context, EdgeKind, Emulation, Feature, FeatureSet, FeatureText, Field, FieldPlace, Gate, Location, Merge, Named, OnConflict, Project,
+    Vendors, ZeroMeans, leaves,
 };
 use serde_json::{Map, Value, json};
 
 use super::kvm;
-use crate::causes::bits;
+use crate::causes::{Effect, bits, missing, sources, unannounced};
 use crate::words;
 
 /// Everything about a feature, field, MSR or reserved bit.
@@ -30,6 +31,10 @@ pub(super) struct Facts {
     pub(super) kvm_text: String,
     pub(super) cite: Vec<&'static str>,
     pub(super) remarks: Vec<String>,
+    /// What happens to a guest that counts on it where it is not, or that was not told of it.
+    pub(super) lacking: String,
+    /// The models of QEMU that have it.
+    pub(super) models: Vec<&'static str>,
     /// For MSRs: what its bits are called.
     pub(super) bits: Vec<(String, &'static str, &'static str)>,
 }
@@ -80,9 +85,47 @@ impl Facts {
             "kvm_text": self.kvm_text,
             "spellings": spellings.collect::<Vec<_>>(),
             "remarks": self.remarks,
+            "consequence": self.lacking,
+            "models": self.models,
+            "documents": self.documents(),
             "bits": bits.collect::<Vec<_>>(),
         })
     }
+}
+
+impl Facts {
+    /// The sources by title, each once.
+    pub(super) fn documents(&self) -> Vec<String> {
+        self.cite.iter().filter_map(|cite| sources::document(cite)).collect()
+    }
+}
+
+/// What happens to a guest where the feature is not as it was told.
+fn lacking(feature: Feature) -> String {
+    let row = feature.row();
+    let is_limitation = row.merge == Merge::Or || matches!(row.context, Some(Context::Rsba | Context::Rrsba));
+    let consequence = if is_limitation { unannounced::of_feature(feature) } else { missing::of_feature(feature) };
+    if consequence.effect == Effect::Harmless { String::new() } else { consequence.text }
+}
+
+/// QEMU's models with the feature; of a model with several versions, the name alone where all of them have it.
+fn models_with(feature: Feature) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    let all = models::models(Project::Qemu);
+    for model in all.iter().filter(|model| model.features.contains(feature)) {
+        let stem = stem(&model.name);
+        let everywhere = all.iter().filter(|other| self::stem(&other.name) == stem).all(|other| other.features.contains(feature));
+        let name = if everywhere { stem } else { model.name.as_str() };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The name without its version.
+fn stem(name: &str) -> &str {
+    name.rsplit_once("-v").filter(|(_, version)| version.bytes().all(|byte| byte.is_ascii_digit())).map_or(name, |(stem, _)| stem)
 }
 
 /// Where a feature or field is.
@@ -125,6 +168,8 @@ pub(super) fn of_feature(feature: Feature) -> Facts {
         kvm: row.kvm.name().to_owned(),
         kvm_text: kvm::of_feature(feature),
         remarks: feature_remarks(feature),
+        lacking: lacking(feature),
+        models: models_with(feature),
         ..of_text(text)
     }
 }
@@ -199,7 +244,7 @@ pub(super) fn of_field(field: Field) -> Facts {
 fn field_remarks(field: Field) -> Vec<String> {
     let row = field.row();
     let mut remarks = vec![words::plural(row.width() as usize, "bit") + "."];
-    if row.merge == cpuid_db::Merge::Equal {
+    if row.merge == Merge::Equal {
         remarks.push(match row.on_conflict {
             OnConflict::Refuse => "Where machines differ, no guest can run on both: the pool is refused.".to_owned(),
             OnConflict::Withhold(feature) => format!("Where machines differ, {feature} is withheld."),
