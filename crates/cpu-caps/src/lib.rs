@@ -26,6 +26,7 @@ mod shape;
 mod stock_kvm;
 mod tally;
 mod time;
+mod topology;
 mod view;
 
 pub use accept::Accept;
@@ -38,6 +39,10 @@ pub use refusal::Refusal;
 pub use request::{Base, Request};
 pub use stock_kvm::StockKvm;
 pub use tally::Tally;
+pub use topology::{
+    Choice, Choices, Finding, FindingKind, Frequencies, HypervisorClock, Level, Topology, TopologyError, TscRatio, check_topology,
+    copy_caches, flatten_hybrid, is_hybrid, specialise,
+};
 pub use view::{FieldValue, View};
 
 /// How many witnesses a pool keeps per fact unless told otherwise.

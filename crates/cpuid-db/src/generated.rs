@@ -10,6 +10,8 @@ pub(crate) mod fields;
 pub mod flags;
 #[rustfmt::skip]
 pub(crate) mod leaves;
+#[rustfmt::skip]
+pub(crate) mod live;
 #[cfg(feature = "names")]
 #[rustfmt::skip]
 pub(crate) mod names;

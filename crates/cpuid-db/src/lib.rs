@@ -10,9 +10,11 @@
 #[cfg(any(test, feature = "arbitrary"))]
 extern crate std;
 
+mod answer;
 mod control;
 mod feature;
 mod generated;
+mod live;
 #[cfg(feature = "names")]
 mod lookup;
 mod policy;
@@ -21,9 +23,11 @@ mod row;
 mod table;
 mod vendor;
 
+pub use answer::{Answer, Origin};
 pub use control::{valid_cr4, valid_efer, valid_xcr0, valid_xss};
 pub use feature::{Feature, FeatureSet, Iter, Location};
 pub use generated::flags;
+pub use live::{Live, LiveRow, LiveSource, Semantics, live_rows};
 #[cfg(feature = "names")]
 pub use lookup::{Found, LookupError, Named, lookup, nearest};
 pub use policy::{Basis, FieldAt, Policy, Unrecorded, UnrecordedList};

@@ -506,6 +506,8 @@ pub struct LeafRow {
     pub hypervisor: Option<[u8; 12]>,
     /// The subleaves that the database describes, as (first, last) ranges.
     pub subleaves: &'static [(u32, u32)],
+    /// Whether CPUID looks at ECX here; otherwise every ECX gets the same answer.
+    pub indexed: bool,
     /// The MSR's name; empty for leaves.
     pub name: &'static str,
     /// What the leaf is for.

@@ -26,6 +26,8 @@ const DERIVATIONS: [&str; 11] = [
     "vmx-cr0-fixed1",
     "vmx-cr4-fixed1",
 ];
+const LIVE: [&str; 6] = ["cr4.osxsave", "cr4.pke", "cr4.kl", "apic_base.en", "xcr0", "xcr0|xss"];
+const SHOWN_IF: [&str; 4] = ["monitor-fsm", "tsx", "xd-enabled", "hv-tsc-control"];
 const PROJECTS: [&str; 6] = ["linux", "cpuinfo", "qemu", "libvirt", "xen", "kcpuid"];
 
 /// Checks one row by itself.
@@ -66,6 +68,9 @@ fn companions(row: &Row, complain: &mut impl FnMut(String, &str)) {
             complain(format!("`{key}` and `merge = \"{rule}\"` go together"), "add or remove one of them");
         }
     }
+    if raw.shown_if.is_some() && (!row.is_feature || row.merge == "live") {
+        complain("`shown_if` hides a capability".into(), "a live row says what it follows in `live`; a field cannot be hidden");
+    }
     if row.merge == "derived" && raw.derive.is_none() && raw.alias_of.is_none() {
         complain("derived from what?".into(), "add `derive` or `alias_of`");
     }
@@ -101,6 +106,8 @@ fn words(row: &Row, complain: &mut impl FnMut(String, &str)) {
     closed(&mut raw.kvm_not.iter(), &["vmx", "svm"], "KVM module");
     closed(&mut raw.context.iter(), &CONTEXTS, "context function");
     closed(&mut raw.derive.iter(), &DERIVATIONS, "derivation");
+    closed(&mut raw.live.iter(), &LIVE, "live source");
+    closed(&mut raw.shown_if.iter(), &SHOWN_IF, "condition");
     closed(&mut raw.names.keys(), &PROJECTS, "project");
     for gate in raw.gates.iter().filter(|gate| super::emit::gate(gate).is_none()) {
         complain(format!("gate `{gate}`"), "write insn:NAME, cr4:BIT, efer:BIT, xcr0:N, xss:N, msr:0xN or msr:0xN[bit]");

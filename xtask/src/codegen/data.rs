@@ -90,6 +90,7 @@ pub(crate) struct RawRow {
     pub(crate) on_conflict: Option<String>,
     pub(crate) value: Option<Number>,
     pub(crate) live: Option<String>,
+    pub(crate) shown_if: Option<String>,
     pub(crate) derive: Option<String>,
     pub(crate) alias_of: Option<String>,
     pub(crate) context: Option<String>,
@@ -128,9 +129,8 @@ pub(crate) struct RawFile {
     pub(crate) requires: Option<Words>,
     /// The reason of rows that belong together and have none of their own.
     pub(crate) because: Option<String>,
-    /// Documents which field holds the highest subleaf; the engine uses the field itself.
-    #[serde(rename = "max_subleaf")]
-    pub(crate) _max_subleaf: Option<String>,
+    /// Which field holds the highest subleaf; the engine uses the field itself.
+    pub(crate) max_subleaf: Option<String>,
     #[serde(default)]
     pub(crate) reserved: Vec<Spanned<String>>,
     #[serde(default, rename = "row")]

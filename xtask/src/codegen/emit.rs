@@ -7,7 +7,7 @@ use super::data::{Emulated, parse_number};
 use super::model::{ANY_SUBLEAF, Model, REGISTERS, Row};
 
 /// `Eax` for 0.
-fn register(at: usize) -> String {
+pub(super) fn register(at: usize) -> String {
     let mut name = REGISTERS[at].to_owned();
     name[..1].make_ascii_uppercase();
     name
@@ -395,11 +395,12 @@ pub(crate) fn leaves(model: &Model) -> String {
         let subleaves: Vec<String> = unit.subleaves.iter().map(|(first, last)| format!("({first}, {last:#x})")).collect();
         let _ = writeln!(
             text,
-            "    LeafRow {{ leaf: {leaf}, msr: {:#x}, requires: {}, hypervisor: {}, subleaves: &[{}], name: {:?}, title: {:?} }},",
+            "    LeafRow {{ leaf: {leaf}, msr: {:#x}, requires: {}, hypervisor: {}, subleaves: &[{}], indexed: {}, name: {:?}, title: {:?} }},",
             unit.msr.unwrap_or(0),
             feature_list(unit.requires.iter().map(String::as_str)),
             hypervisor(unit.hypervisor.as_ref()),
             subleaves.join(", "),
+            unit.indexed,
             unit.name,
             unit.title
         );

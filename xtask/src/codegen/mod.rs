@@ -5,6 +5,7 @@ pub(crate) mod data;
 mod docs;
 pub(crate) mod emit;
 mod flags;
+mod live;
 pub(crate) mod model;
 mod names;
 mod rules;
@@ -70,6 +71,7 @@ fn outputs(model: &Model) -> Vec<Output> {
         ("names", names::spellings(model)),
         ("flags", flags::flags(model)),
         ("rules", rules::rules(model)),
+        ("live", live::live(model)),
     ];
     let mut outputs: Vec<Output> = files
         .into_iter()
