@@ -26,6 +26,9 @@ pub(crate) fn check(machine: &Machine, target: Target) {
         Err(error) => return check_refusal(machine, &error),
     };
     let again = read_again(machine, target, &written);
+    if !target.has_registers() {
+        return check_words(machine, &again, &written);
+    }
     let listed: BTreeSet<Lost> = written.lost.iter().copied().collect();
     assert_eq!(difference(machine, &again), listed, "{target}: what is lost");
     if listed.is_empty() {
@@ -34,6 +37,18 @@ pub(crate) fn check(machine: &Machine, target: Target) {
     let numbers: BTreeSet<u32> = machine.cpus.iter().map(|cpu| cpu.number).collect();
     assert!(listed.len() == written.lost.len() || numbers.len() < machine.cpus.len(), "{target}: a loss is listed twice");
     assert_eq!(write(&again, target), Ok(Written { lost: Vec::new(), ..written }), "{target}: written once more");
+}
+
+/// Formats that name features: those that only one side has are listed, each for what it is.
+fn check_words(machine: &Machine, again: &Machine, written: &Written) {
+    let known = |machine: &Machine| machine.cpus[0].policy.features().difference(&machine.cpus[0].policy.unrecorded_features());
+    let (before, after) = (known(machine), known(again));
+    let is_lost = |want| written.lost.iter().any(|lost| matches!(lost, Lost::Feature { feature, .. } if *feature == want));
+    let is_given = |want| written.lost.iter().any(|lost| matches!(lost, Lost::Given { feature, .. } if *feature == want));
+    for feature in &before.union(&after) {
+        let (had, has) = (before.contains(feature), after.contains(feature));
+        assert_eq!((had && !has, has && !had), (is_lost(feature), is_given(feature)), "{feature}");
+    }
 }
 
 /// A refusal has the reason that it gives. Nothing that is made here is too large for a format.
