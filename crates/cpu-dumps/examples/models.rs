@@ -33,7 +33,7 @@ struct Model {
     signatures: Vec<String>,
     level: Option<u32>,
     xlevel: Option<u32>,
-    model_id: Option<String>,
+    brand: Option<String>,
     features: FeatureSet,
     varying: FeatureSet,
 }
@@ -62,7 +62,8 @@ fn main() -> Result<()> {
     for model in qemu(&fs::read(newer)?)? {
         match models.iter_mut().find(|known| known.name == model.name) {
             Some(known) => {
-                known.aliases.extend(model.aliases.into_iter().filter(|alias| !known.aliases.contains(alias)).collect::<Vec<_>>())
+                let new: Vec<String> = model.aliases.into_iter().filter(|alias| !known.aliases.contains(alias)).collect();
+                known.aliases.extend(new);
             }
             None => models.push(Model { since: Some("10.2"), ..model }),
         }
@@ -192,7 +193,7 @@ fn qemu(replies: &[u8]) -> Result<Vec<Model>> {
             signatures: vec![cpu.policy.signature().to_string()],
             level: cpu.policy.cpuid.get(0, 0).map(|leaf| leaf.eax),
             xlevel: cpu.policy.cpuid.get(0x8000_0000, 0).map(|leaf| leaf.eax),
-            model_id: Some(String::from_utf8_lossy(&cpu.policy.brand()).trim_end_matches('\0').to_owned()),
+            brand: Some(String::from_utf8_lossy(&cpu.policy.brand()).trim_end_matches('\0').to_owned()),
             features: own_features(&cpu.policy.features()),
             ..Model::default()
         });
@@ -227,7 +228,7 @@ fn print(table: &str, models: &[Model]) {
         let known = base.map_or(FeatureSet::EMPTY, |base| base.features);
         println!("\n[[{table}]]\nname = {:?}", model.name);
         list("aliases", &model.aliases);
-        for (key, text) in [("since", model.since), ("vendor", model.vendor), ("model_id", model.model_id.as_deref())] {
+        for (key, text) in [("since", model.since), ("vendor", model.vendor), ("model_id", model.brand.as_deref())] {
             if let Some(text) = text {
                 println!("{key} = {text:?}");
             }

@@ -16,8 +16,9 @@ use crate::qmp::{NO_FEATURES, Properties};
 /// Whether a line is one: it begins with a model that QEMU knows, or with the option itself.
 pub(crate) fn is_sign(line: &[u8]) -> bool {
     let Ok(line) = str::from_utf8(line) else { return false };
-    let name = line.trim_start().split([',', ' ']).next().unwrap_or("").trim_end();
-    name == "-cpu" || model(Project::Qemu, name).is_some()
+    let line = line.trim_start();
+    let name = line.split(',').next().unwrap_or("").trim_end();
+    line.starts_with("-cpu ") || model(Project::Qemu, name).is_some()
 }
 
 /// Reads the one CPU.

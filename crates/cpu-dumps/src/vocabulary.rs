@@ -42,7 +42,8 @@ fn collect(project: Project) -> Vec<Word> {
     for feature in Feature::all().filter(|feature| !is_foreign(*feature)) {
         let Some((_, name)) = feature.text().names.iter().find(|(whose, _)| *whose == project) else { continue };
         let is_known = all.iter().any(|word| word.name == *name);
-        if !is_known && !(project == Project::Libvirt && LIBVIRT_ONLY_READS.contains(name)) {
+        let is_only_read = project == Project::Libvirt && LIBVIRT_ONLY_READS.contains(name);
+        if !is_known && !is_only_read {
             all.push(Word { name, features: named::features(project, name).into_iter().collect() });
         }
     }

@@ -267,3 +267,37 @@ fn options_are_read_as_people_write_them() {
     assert_eq!(error(b"EPYC\nEPYC\n"), "a:2: expected the end of the file, found \"EPYC\"");
     assert_eq!(error(b"EPYC,vendor=short\n"), "a:1: expected a vendor of 12 characters, found \"short\"");
 }
+
+// Formats with registers: what they can hold comes back, what they cannot is listed.
+
+/// Propolis has no MSRs and no leaves outside of the basic and the extended range; Cloud Hypervisor has all leaves and all feature MSRs.
+#[test]
+fn profiles_of_hosts_hold_what_their_formats_can_hold() -> Result<()> {
+    for path in files(&hosts())? {
+        let machine = read(&path.to_string_lossy(), &std::fs::read(&path)?)?.remove(0);
+        let cpu = &machine.cpus[0];
+        for target in [Target::PropolisToml, Target::CloudHypervisorProfile] {
+            let has_room = |leaf: u32| target == Target::CloudHypervisorProfile || matches!(leaf, 0..=0xffff | 0x8000_0000..=0x8000_ffff);
+            let Ok(written) = write(&machine, target) else {
+                assert!(!matches!(cpu.policy.vendor(), Vendor::Intel | Vendor::Amd), "{} {target}", machine.name);
+                continue;
+            };
+            let parts: Vec<Machine> =
+                written.parts.iter().map(|part| Ok(read("a", part.text.as_bytes())?.remove(0))).collect::<Result<_>>()?;
+            for entry in cpu.policy.cpuid.entries() {
+                let (leaf, subleaf) = (entry.leaf, entry.subleaf);
+                let again = parts[0].cpus[0].policy.cpuid.get(leaf, subleaf);
+                assert_eq!(again, has_room(leaf).then_some(entry.registers), "{} {target} {leaf:x}.{subleaf:x}", machine.name);
+                let is_listed = written.lost.contains(&Lost::Leaf { cpu: cpu.number, leaf, subleaf });
+                assert_eq!(is_listed, !has_room(leaf), "{} {target} {leaf:x}.{subleaf:x}", machine.name);
+            }
+            for msr in cpu.policy.msrs.entries() {
+                let is_told = parts.iter().any(|part| part.cpus[0].policy.msrs.get(msr.index) == Some(msr.value));
+                let is_listed = written.lost.contains(&Lost::Msr { cpu: cpu.number, index: msr.index });
+                let has_msrs = target == Target::CloudHypervisorProfile;
+                assert_eq!((is_told, is_listed), (has_msrs, !has_msrs), "{} {target} {:x}", machine.name, msr.index);
+            }
+        }
+    }
+    Ok(())
+}

@@ -121,3 +121,47 @@ fn an_unknown_word_gets_the_nearest() {
     assert_eq!(find_model("something else").unwrap_err().nearest, Vec::<&str>::new());
     assert_eq!(find_model(&"a".repeat(1 << 20)).unwrap_err().nearest, Vec::<&str>::new());
 }
+
+/// What QEMUs of many versions said a host lacks of their models, in the tests of libvirt: a model can only lack what it has.
+#[test]
+fn models_have_what_hosts_lack_of_them() {
+    let Some(corpus) = std::env::var_os("VCPU_CORPUS") else {
+        eprintln!("skipped: VCPU_CORPUS is not set");
+        return;
+    };
+    let (mut checked, mut others) = (0, std::collections::BTreeSet::new());
+    for entry in std::fs::read_dir(std::path::Path::new(&corpus).join("originals/libvirt")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for reply in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
+            let reply = reply.unwrap();
+            for row in reply.get("return").and_then(|answer| answer.as_array()).into_iter().flatten() {
+                let (Some(name), Some(lacking)) = (row["name"].as_str(), row["unavailable-features"].as_array()) else { continue };
+                let Ok(found) = find_model(&format!("qemu:{name}")) else { continue };
+                for word in lacking.iter().filter_map(|word| word.as_str()) {
+                    let Ok(Found::Named(Named::Feature(feature))) = lookup(&format!("qemu:{word}")) else { continue };
+                    checked += 1;
+                    if !found.model.features.contains(feature) {
+                        others.insert(format!("{name} {feature}"));
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("{checked} words of hosts compared");
+    assert!(checked > 1000, "{checked}");
+    assert_eq!(others.into_iter().collect::<Vec<_>>(), OLDER);
+}
+
+/// What older versions of QEMU had in a model and the recorded one has not: MPX, which went from all models when Linux dropped it.
+const OLDER: [&str; 6] = [
+    "Cascadelake-Server MPX",
+    "Icelake-Server MPX",
+    "Skylake-Client MPX",
+    "Skylake-Client-IBRS MPX",
+    "Skylake-Server MPX",
+    "Skylake-Server-IBRS MPX",
+];

@@ -1,5 +1,7 @@
 //! One Firecracker template for a pool: it names only what every host has, and Firecracker's schema takes it.
 
+#![expect(clippy::large_stack_arrays, reason = "a pool of two or three machines, in a test")]
+
 use cpu_dumps::{AbsentBits, Bits, Lost, Template, read, read_template};
 use cpuid_db::{Policy, Register, Registers, Unrecorded, Vendor};
 use serde_json::Value;

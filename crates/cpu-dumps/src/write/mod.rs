@@ -210,8 +210,12 @@ pub fn write(machine: &Machine, target: Target) -> Result<Written, WriteError> {
             one(target, "toml", propolis::toml(&machine.name, vendor, first))?
         }
         Target::CloudHypervisorProfile => cloud_hypervisor::write(need_any(first, target)?)?,
-        Target::Qemu => one(target, "args", qemu::option(need_any(first, target)?).ok_or(WriteError::NoModel { target })?)?,
-        Target::LibvirtCpu => one(target, "xml", libvirt_cpu::element(need_any(first, target)?).ok_or(WriteError::NoModel { target })?)?,
+        Target::Qemu | Target::LibvirtCpu => {
+            need_leaf_0(first, target)?;
+            let (extension, text) =
+                if target == Target::Qemu { ("args", qemu::option(first)) } else { ("xml", libvirt_cpu::element(first)) };
+            one(target, extension, text.ok_or(WriteError::NoModel { target })?)?
+        }
     };
     let lost = match target.words() {
         Some(project) => guest::compare(machine, &again, project),

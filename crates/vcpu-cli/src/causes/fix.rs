@@ -1,7 +1,7 @@
 //! What to do about a gap.
 
 use cpu_caps::{Because, Cause, Gap, GapKind, Outcome, Subject};
-use cpuid_db::{Feature, FieldAt, KvmInputs, Project, Unrecorded};
+use cpuid_db::{Feature, FeatureSet, FieldAt, Gate, KvmInputs, Project, Unrecorded};
 
 use super::{closes, place_to_record};
 use crate::baseline::{Case, Ceiling, input_words, place_of, reasons};
@@ -154,10 +154,7 @@ fn recorded(fixes: &[Fix], of_guest: bool) -> Vec<String> {
 
 /// What goes with others goes by itself: only the roots have to be named.
 fn withhold(features: &[Feature]) -> String {
-    let follows = |feature: &Feature| {
-        feature.row().requires.iter().any(|edge| edge.any.iter().all(|parent| features.contains(parent) && parent != feature))
-    };
-    let roots: Vec<Feature> = features.iter().copied().filter(|feature| !follows(feature)).collect();
+    let roots = roots(features);
     let mut text = format!("Start the guest without them: --without {}", joined(&roots));
     if roots.len() < features.len() {
         text += ", which takes the others along";
@@ -167,6 +164,32 @@ fn withhold(features: &[Feature]) -> String {
         text.extend([" QEMU: -cpu ...,", &flags, "."]);
     }
     text
+}
+
+/// The features that take all others of the list along. Features may need each other, so one is taken after the other.
+fn roots(features: &[Feature]) -> Vec<Feature> {
+    let is_component = |feature: &Feature| feature.row().gates.iter().any(|gate| matches!(gate, Gate::Xcr0(_) | Gate::Xss(_)));
+    let among = |feature: &Feature| feature.row().requires.iter().filter(|edge| edge.any.iter().all(|one| features.contains(one))).count();
+    let mut order = features.to_vec();
+    // People name instructions, not the state that comes with them.
+    order.sort_by_key(|feature| (is_component(feature), among(feature)));
+    let (mut roots, mut gone) = (Vec::new(), FeatureSet::EMPTY);
+    for feature in order {
+        if !gone.contains(feature) {
+            roots.push(feature);
+            gone = gone.with(feature);
+        }
+        while let Some(next) = features.iter().find(|one| !gone.contains(**one) && loses(**one, &gone)) {
+            gone = gone.with(*next);
+        }
+    }
+    roots.sort_unstable();
+    roots
+}
+
+/// Whether the feature lacks something that it needs.
+fn loses(feature: Feature, gone: &FeatureSet) -> bool {
+    feature.row().requires.iter().any(|edge| edge.any.iter().all(|parent| gone.contains(*parent)))
 }
 
 /// `-avx2,-bmi1`: for a few features that QEMU has words for.
@@ -188,4 +211,21 @@ fn joined(features: &[Feature]) -> String {
 fn names(features: &[Feature]) -> String {
     let names: Vec<&str> = features.iter().map(|feature| feature.name()).collect();
     words::some_of(&names, names.len(), names.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_roots_are_named_even_where_features_need_each_other() {
+        let cases: [(&[Feature], &[Feature]); 3] = [
+            (&[Feature::MPX, Feature::XCR0_BNDREGS, Feature::XCR0_BNDCSR], &[Feature::MPX]),
+            (&[Feature::AVX512BW, Feature::AVX512F, Feature::XCR0_OPMASK, Feature::SMEP], &[Feature::SMEP, Feature::AVX512F]),
+            (&[Feature::AVX512BW], &[Feature::AVX512BW]),
+        ];
+        for (features, expected) in cases {
+            assert_eq!(roots(features), expected, "{features:?}");
+        }
+    }
 }
