@@ -108,16 +108,26 @@ pub(crate) fn sentences(fixes: &[Fix], host: &str) -> Vec<String> {
             |features| format!("Start the guest with them announced: --with {}.", joined(features)),
         ),
     ];
-    let numbers = fixes.iter().filter_map(|fix| match fix {
-        Fix::Number(at, host) => Some(format!("Start the guest with {} of at most {}.", at.field.name(), words::number(*host))),
+    let clears = fixes.iter().filter_map(|fix| match fix {
         Fix::Clear(index) => Some(format!("Let the guest clear those bits of MSR {index:X}H before it moves.")),
         _ => None,
     });
     let last = [
+        numbers(fixes, &host),
         once(Fix::Scale, "Start the guest without INVARIANT_TSC, or move it to machines that scale the TSC.".to_owned()),
         once(Fix::Together, format!("Start the guest with a policy for both: vcpu baseline with its machine and {host}.")),
     ];
-    first.into_iter().flatten().chain(numbers).chain(last.into_iter().flatten()).collect()
+    first.into_iter().flatten().chain(clears).chain(last.into_iter().flatten()).collect()
+}
+
+fn numbers(fixes: &[Fix], host: &str) -> Option<String> {
+    let number = |fix: &Fix| match fix {
+        Fix::Number(at, value) => Some(format!("{} at most {}", at.field.name(), words::number(*value))),
+        _ => None,
+    };
+    let numbers: Vec<String> = fixes.iter().filter_map(number).collect();
+    let list = words::some_of(&numbers, numbers.len(), numbers.len());
+    (!numbers.is_empty()).then(|| format!("Start the guest with numbers that hold on {host} too, as vcpu baseline gives them: {list}."))
 }
 
 fn options(fixes: &[Fix], host: &str) -> Option<String> {
@@ -169,7 +179,8 @@ fn withhold(features: &[Feature]) -> String {
 /// The features that take all others of the list along. Features may need each other, so one is taken after the other.
 fn roots(features: &[Feature]) -> Vec<Feature> {
     let is_component = |feature: &Feature| feature.row().gates.iter().any(|gate| matches!(gate, Gate::Xcr0(_) | Gate::Xss(_)));
-    let among = |feature: &Feature| feature.row().requires.iter().filter(|edge| edge.any.iter().all(|one| features.contains(one))).count();
+    let is_here = |one: &Feature| features.contains(one) && !is_component(one);
+    let among = |feature: &Feature| feature.row().requires.iter().filter(|edge| edge.any.iter().all(is_here)).count();
     let mut order = features.to_vec();
     // People name instructions, not the state that comes with them.
     order.sort_by_key(|feature| (is_component(feature), among(feature)));

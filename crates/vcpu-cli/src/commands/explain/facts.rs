@@ -162,7 +162,7 @@ pub(super) fn of_feature(feature: Feature) -> Facts {
         vendors: vendors(row.vendors),
         merge: row.merge.name().to_owned(),
         requires: requires.collect(),
-        requires_all: prerequisites(feature).iter().map(Feature::name).collect(),
+        requires_all: prerequisites(feature).without(feature).iter().map(Feature::name).collect(),
         required_by: dependants(feature),
         gates: row.gates.iter().map(gate).collect(),
         kvm: row.kvm.name().to_owned(),
