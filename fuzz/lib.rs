@@ -33,7 +33,7 @@ pub use words::lookup;
 pub type Oracle = fn(&[u8]);
 
 /// Every target and its oracle.
-pub const TARGETS: [(&str, Oracle); 29] = [
+pub const TARGETS: [(&str, Oracle); 32] = [
     ("lookup", lookup),
     ("policy_fields", policy_fields),
     ("pool_laws", pool_laws),
@@ -53,6 +53,7 @@ pub const TARGETS: [(&str, Oracle); 29] = [
     ("read_policy", |bytes| read_one(Format::Policy, bytes)),
     ("read_propolis_json", |bytes| read_one(Format::PropolisJson, bytes)),
     ("read_propolis_toml", |bytes| read_one(Format::PropolisToml, bytes)),
+    ("read_qemu_cpu", |bytes| read_one(Format::QemuCpu, bytes)),
     ("read_qmp", |bytes| read_one(Format::Qmp, bytes)),
     ("read_rendered", read_rendered),
     ("template", template),
@@ -60,9 +61,11 @@ pub const TARGETS: [(&str, Oracle); 29] = [
     ("write_cpuid_r", |bytes| write_one(Target::CpuidR, bytes)),
     ("write_dump", |bytes| write_one(Target::Dump, bytes)),
     ("write_firecracker_template", |bytes| write_one(Target::FirecrackerTemplate, bytes)),
+    ("write_libvirt_cpu", |bytes| write_one(Target::LibvirtCpu, bytes)),
     ("write_libvirt_cpudata", |bytes| write_one(Target::LibvirtCpudata, bytes)),
     ("write_policy", write_policy),
     ("write_propolis_toml", |bytes| write_one(Target::PropolisToml, bytes)),
+    ("write_qemu", |bytes| write_one(Target::Qemu, bytes)),
 ];
 
 /// The oracle of the target with this name.

@@ -276,8 +276,9 @@ impl Run<'_> {
         for at in field_slots() {
             let row = at.field.row();
             let FieldValue::Known(value) = self.guest_value(row, at) else { continue };
-            let owner = described_component(at).is_none_or(|owner| self.guest.view.features.contains(owner));
             // Where the machine lacks the owner, that is the gap.
+            let both = |owner| self.guest.view.features.contains(owner) && self.host.may.contains(owner);
+            let owner = described_component(at).is_none_or(both);
             let open = is_open(row, &self.guest.view.features) && is_open(row, &self.host.may);
             let relevant = !matches!(row.merge, Merge::Local | Merge::Live | Merge::Fixed | Merge::Derived) && !is_identity(row);
             if open && owner && relevant {

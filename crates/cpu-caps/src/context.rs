@@ -9,7 +9,7 @@ use crate::{Cause, Outcome};
 pub(crate) fn decide<const W: usize>(work: &mut Work<'_, W>) {
     for feature in Feature::all() {
         let Some(context) = feature.row().context else { continue };
-        if work.is_requested_away(feature) {
+        if work.barred.contains(feature) {
             continue;
         }
         match context {
@@ -81,7 +81,7 @@ fn invariant_tsc<const W: usize>(work: &mut Work<'_, W>, feature: Feature) {
         facts.is_some_and(|facts| facts.any() && facts.min == facts.max && facts.min != 0 && facts.unknown.is_empty())
     };
     let frequency = [Field::TSC_DENOMINATOR, Field::TSC_NUMERATOR, Field::CRYSTAL_HZ];
-    if !work.pool.identities.same_product() && !frequency.into_iter().all(agrees) {
+    if !work.pool.identities.one_product() && !frequency.into_iter().all(agrees) {
         work.set = work.set.without(feature);
         work.decide(feature, Outcome::Withheld, Cause::Context, 0, None);
     }
@@ -92,7 +92,7 @@ fn pebs<const W: usize>(work: &mut Work<'_, W>, feature: Feature) {
     work.decide_and(feature);
     let format = FieldAt { field: Field::PEBS_FMT, subleaf: 0 }.slot().and_then(|slot| work.pool.facts(slot));
     let same_format = format.is_some_and(|facts| facts.any() && facts.min == facts.max && facts.min != 0);
-    if work.set.contains(feature) && !(same_format && work.pool.identities.same_product()) {
+    if work.set.contains(feature) && !(same_format && work.same_product()) {
         work.set = work.set.without(feature);
         work.decide(feature, Outcome::Withheld, Cause::Context, 0, None);
     }

@@ -67,6 +67,8 @@ pub enum Cause {
     Context,
     /// Another vendor's bit that the hypervisor would give all the same.
     Foreign,
+    /// It ties a guest to one machine, and the guest is to be migratable.
+    Pinned,
 }
 
 impl Cause {
@@ -86,7 +88,7 @@ impl Cause {
             Self::Live => "live",
             Self::Local => "local",
             Self::Derived => "derived",
-            Self::Context | Self::Foreign => "context",
+            Self::Context | Self::Foreign | Self::Pinned => "context",
         }
     }
 }

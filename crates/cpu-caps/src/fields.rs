@@ -105,12 +105,13 @@ pub(crate) fn decide<const W: usize>(work: &mut Work<'_, W>) {
     for at in field_slots() {
         let Some(slot) = at.slot() else { continue };
         let Some(facts) = work.pool.facts(slot) else { continue };
-        if !facts.any() && facts.unknown.is_empty() {
+        let asked = asked_identity(work, at);
+        if !facts.any() && facts.unknown.is_empty() && asked.is_none() {
             continue;
         }
         let decision = match owner_missing(work, at) {
             Some(owner) => withheld(at.field.row(), Cause::Requires(owner)),
-            None => value_of(work, at, facts),
+            None => asked.unwrap_or_else(|| value_of(work, at, facts)),
         };
         work.decisions.set_field(slot, decision);
     }
@@ -136,7 +137,7 @@ fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<
         }
         Merge::And => (facts.and, Outcome::Lowered, Cause::MissingOnHost, &facts.at_min),
         Merge::Equal => (chosen(work, at, facts), Outcome::Chosen, Cause::Conflict, &facts.at_min),
-        Merge::EqualOrZero if same && work.pool.identities.same_product() => (facts.min, Outcome::Granted, Cause::AllHosts, &facts.at_min),
+        Merge::EqualOrZero if same && work.same_product() => (facts.min, Outcome::Granted, Cause::AllHosts, &facts.at_min),
         Merge::EqualOrZero => (0, Outcome::Lowered, Cause::Conflict, &facts.at_min),
         _ => (facts.min, Outcome::Lowered, Cause::MissingOnHost, &facts.at_min),
     };
@@ -155,15 +156,28 @@ fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<
     FieldDecision { outcome, rule, cause, value, count, witness }
 }
 
+/// A part of the identity that the operator asked for, whatever the machines say.
+fn asked_identity<const W: usize>(work: &Work<'_, W>, at: FieldAt) -> Option<FieldDecision> {
+    work.request.identity?;
+    let rule = at.field.row().merge;
+    let value = own_word(work, at)?;
+    Some(FieldDecision { outcome: Outcome::Chosen, rule, cause: Cause::Request, value, count: 0, witness: None })
+}
+
 /// The declared choice where machines differ and it does not matter: the identity's own words, else the smallest value.
 fn chosen<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<W>) -> u64 {
+    own_word(work, at).unwrap_or(facts.min)
+}
+
+/// What the guest's identity says in this field, if it is a part of the vendor, signature or name.
+fn own_word<const W: usize>(work: &Work<'_, W>, at: FieldAt) -> Option<u64> {
     let row = at.field.row();
-    let FieldPlace::Cpuid { leaf, register, .. } = row.place else { return facts.min };
+    let FieldPlace::Cpuid { leaf, register, .. } = row.place else { return None };
     match leaf {
-        0 => u64::from(work.identity.vendor.leaf_0(0).get(register)),
-        1 if register == Register::Eax => row.get(u64::from(work.identity.signature.0)),
-        0x8000_0002..=0x8000_0004 => row.get(u64::from(brand_word(&work.identity.brand, leaf, register))),
-        _ => facts.min,
+        0 => Some(u64::from(work.identity.vendor.leaf_0(0).get(register))),
+        1 if register == Register::Eax => Some(row.get(u64::from(work.identity.signature.0))),
+        0x8000_0002..=0x8000_0004 => Some(row.get(u64::from(brand_word(&work.identity.brand, leaf, register)))),
+        _ => None,
     }
 }
 

@@ -1,25 +1,10 @@
 //! From facts to a policy: merge rules, ceiling, closure, context, closure again, shape. Once, in this order.
 
-use core::fmt;
-
-use cpuid_db::{Emulation, Feature, FeatureSet, FieldAt, Kvm, Merge, Policy, TableFull, Vendor};
+use cpuid_db::{Emulation, Feature, FeatureSet, Kvm, Merge, Policy};
 
 use crate::accept::opens_msr;
 use crate::closure::close;
-use crate::{Cause, Decision, Decisions, Identity, Outcome, Pool, Tally};
-
-/// What the operator asks for beside the default, "everything that can be promised".
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Request {
-    /// Features that the guest must have.
-    pub with: FeatureSet,
-    /// Features that the guest must not have.
-    pub without: FeatureSet,
-    /// Mix vendors all the same.
-    pub any_vendor: bool,
-    /// Obey even where that makes the guest believe what the hardware does not do (hiding an innate bit).
-    pub force: bool,
-}
+use crate::{Base, Cause, Decision, Decisions, Identity, Outcome, Pool, Refusal, Request, Tally};
 
 /// The guest policy of a pool, and every decision that led to it.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,76 +15,34 @@ pub struct Baseline {
     pub features: FeatureSet,
     /// Who the guest's CPU says it is.
     pub identity: Identity,
-    /// Whether the identity was chosen because machines differ.
+    /// Whether the identity was chosen because machines differ, and not asked for.
     pub identity_chosen: bool,
     /// One decision per feature and per merged field.
     pub decisions: Decisions,
 }
 
-/// Why there is no policy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// A pool without machines.
-    Empty,
-    /// Machines of different vendors.
-    Vendors(Vendor, Vendor),
-    /// A field on which machines must agree.
-    Field {
-        /// The field.
-        at: FieldAt,
-        /// The smallest value and a machine that has it.
-        low: (u64, Option<u32>),
-        /// The largest value and a machine that has it.
-        high: (u64, Option<u32>),
-    },
-    /// A feature was asked for and cannot be given.
-    Impossible {
-        /// The feature.
-        feature: Feature,
-        /// What became of it.
-        decision: Decision,
-    },
-    /// A feature that describes what the hardware does cannot be hidden honestly.
-    Innate(Feature),
-    /// The policy has more leaves than a table holds.
-    Full(TableFull),
+/// A baseline as near to the request as the pool allows, and what of the request it does not keep.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Attempt {
+    /// The guest policy without the features that cannot be given, and with those that cannot be hidden.
+    pub baseline: Baseline,
+    /// Features that were asked for and cannot be given; each has its decision in the baseline.
+    pub impossible: FeatureSet,
+    /// Features that were to be hidden, describe what the hardware does, and so are shown all the same.
+    pub innate: FeatureSet,
 }
 
-impl From<TableFull> for Refusal {
-    fn from(full: TableFull) -> Self {
-        Self::Full(full)
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("a pool without machines has no baseline"),
-            Self::Vendors(low, high) => write!(f, "the pool mixes {low} and {high}: their feature bits, errata and MSRs differ"),
-            Self::Field { at, low, high } => {
-                #[cfg(feature = "names")]
-                write!(f, "{} differs: {:#x} and {:#x}; no guest can run on both", at.field.name(), low.0, high.0)?;
-                #[cfg(not(feature = "names"))]
-                write!(f, "field {} differs: {:#x} and {:#x}; no guest can run on both", at.field.index(), low.0, high.0)?;
-                Ok(())
-            }
-            Self::Impossible { feature, decision } => {
-                write!(f, "{feature} was asked for and cannot be given: {}", decision.cause.name())?;
-                match decision.cause {
-                    Cause::Requires(parent) => write!(f, " {parent}"),
-                    _ => Ok(()),
-                }
-            }
-            Self::Innate(feature) => {
-                write!(f, "{feature} describes what the hardware does and cannot be hidden honestly; force it to do so all the same")
-            }
-            Self::Full(full) => write!(f, "the policy does not fit: {full}"),
+impl Attempt {
+    /// What [`finish`] says when the request is not kept in full.
+    pub fn refusal(&self) -> Option<Refusal> {
+        if let Some(feature) = self.innate.iter().next() {
+            return Some(Refusal::Innate { feature, all: self.innate });
         }
+        let feature = self.impossible.iter().next()?;
+        let decision = self.baseline.decisions.feature(feature);
+        Some(Refusal::Impossible { feature, decision, all: self.impossible })
     }
 }
-
-impl core::error::Error for Refusal {}
 
 /// The state of one run.
 pub(crate) struct Work<'a, const W: usize> {
@@ -109,6 +52,10 @@ pub(crate) struct Work<'a, const W: usize> {
     pub(crate) set: FeatureSet,
     pub(crate) decisions: Decisions,
     pub(crate) identity: Identity,
+    /// What the request keeps from the guest, whatever the machines have.
+    pub(crate) barred: FeatureSet,
+    /// What was to be hidden and cannot be.
+    innate: FeatureSet,
 }
 
 /// Decides what a guest of this pool gets.
@@ -116,15 +63,33 @@ pub(crate) struct Work<'a, const W: usize> {
 /// # Errors
 /// [`Refusal`] when no policy is right on all machines, or the request is impossible.
 pub fn finish<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Baseline, Refusal> {
-    let (identity, identity_chosen) = pool.identities.chosen().ok_or(Refusal::Empty)?;
-    if let Some((low, high)) = pool.identities.vendors_differ().filter(|_| !request.any_vendor) {
-        return Err(Refusal::Vendors(low, high));
+    let attempt = attempt(pool, request)?;
+    match attempt.refusal() {
+        Some(refusal) => Err(refusal),
+        None => Ok(attempt.baseline),
     }
-    let mut work = Work { pool, request, set: FeatureSet::EMPTY, decisions: Decisions::new(), identity };
+}
+
+/// Decides what comes nearest to the request: like [`finish`], but features that cannot be given or hidden are told, not refused.
+///
+/// # Errors
+/// [`Refusal`] when no policy at all is right on all machines.
+pub fn attempt<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Attempt, Refusal> {
+    let (identity, identity_chosen) = identity(pool, request)?;
+    let mut work = Work {
+        pool,
+        request,
+        set: FeatureSet::EMPTY,
+        decisions: Decisions::new(),
+        identity,
+        barred: request.base.left_out().difference(&request.with),
+        innate: FeatureSet::EMPTY,
+    };
     for feature in Feature::all() {
         work.merge(feature);
     }
-    work.obey()?;
+    work.leave_out();
+    work.obey();
     work.close();
     crate::context::decide(&mut work);
     work.close();
@@ -135,10 +100,26 @@ pub fn finish<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Basel
     work.close();
     work.mirror_aliases();
     work.settle_moot();
-    work.check_request()?;
     crate::fields::decide(&mut work);
     let policy = crate::shape::build(&work)?;
-    Ok(Baseline { policy, features: work.set, identity, identity_chosen, decisions: work.decisions })
+    let (impossible, innate) = (request.with.difference(&work.set), work.innate);
+    let baseline = Baseline { policy, features: work.set, identity, identity_chosen, decisions: work.decisions };
+    Ok(Attempt { baseline, impossible, innate })
+}
+
+/// Who the guest's CPU says it is, and whether that was chosen because machines differ.
+fn identity<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<(Identity, bool), Refusal> {
+    let (own, chosen) = pool.identities.chosen().ok_or(Refusal::Empty)?;
+    if let Some((low, high)) = pool.identities.vendors_differ().filter(|_| !request.any_vendor) {
+        return Err(Refusal::Vendors(low, high));
+    }
+    match request.identity {
+        Some(asked) if asked.vendor != own.vendor && !request.any_vendor => {
+            Err(Refusal::Identity { pool: own.vendor, asked: asked.vendor })
+        }
+        Some(asked) => Ok((asked, false)),
+        None => Ok((own, chosen)),
+    }
 }
 
 /// A bit of another hypervisor's leaf: it describes where the dump was taken, or is set per VM, and is not merged.
@@ -163,8 +144,9 @@ impl<const W: usize> Work<'_, W> {
         self.decide(feature, Outcome::Withheld, cause, 0, None);
     }
 
-    pub(crate) fn is_requested_away(&self, feature: Feature) -> bool {
-        self.request.without.contains(feature)
+    /// Whether all machines are one product, and the guest's CPU is of its model too.
+    pub(crate) fn same_product(&self) -> bool {
+        self.pool.identities.same_product(self.identity.signature)
     }
 
     /// The first word about a feature: its merge rule under the ceiling.
@@ -234,13 +216,27 @@ impl<const W: usize> Work<'_, W> {
         self.set.set(feature, value);
     }
 
+    /// What the base of the request does not have. A model speaks first: what it lacks would be left out on any machines.
+    /// That a feature is pinned matters only where it could be given.
+    fn leave_out(&mut self) {
+        let (left_out, cause) = match self.request.base {
+            Base::Only(_) => (self.barred, Cause::Request),
+            _ => (self.barred.intersection(&self.set), Cause::Pinned),
+        };
+        for feature in &left_out {
+            self.withhold(feature, cause);
+        }
+    }
+
     /// What the operator asked for by name.
-    fn obey(&mut self) -> Result<(), Refusal> {
-        for feature in &self.request.without {
-            let limited = self.pool.seen.contains(feature) && feature.row().innate;
-            if limited && !self.request.force {
-                return Err(Refusal::Innate(feature));
-            }
+    fn obey(&mut self) {
+        let request = self.request;
+        if !request.force {
+            self.innate = request.without.intersection(&self.pool.seen).intersection(&FeatureSet::INNATE);
+        }
+        let without = request.without.difference(&self.innate);
+        self.barred = self.barred.union(&without);
+        for feature in &without {
             self.withhold(feature, Cause::Request);
         }
         for feature in &self.request.with.difference(&self.set) {
@@ -252,20 +248,13 @@ impl<const W: usize> Work<'_, W> {
                 Emulation::With(other) => !pool.lacked.contains(other),
             };
             let harmless = row.merge == Merge::Or && row.gates.is_empty();
-            if emulated {
+            if is_foreign_hypervisors(feature) {
+                // Its leaf is not there to hold the bit.
+            } else if emulated {
                 self.tell(feature, Outcome::Granted, Cause::Emulated, pool.missing(feature));
             } else if harmless || !pool.lacked.contains(feature) {
                 self.decide(feature, Outcome::Granted, Cause::Request, 0, None);
             }
-        }
-        Ok(())
-    }
-
-    /// Every feature that was asked for must have survived.
-    fn check_request(&self) -> Result<(), Refusal> {
-        match self.request.with.difference(&self.set).iter().next() {
-            Some(feature) => Err(Refusal::Impossible { feature, decision: self.decisions.feature(feature) }),
-            None => Ok(()),
         }
     }
 

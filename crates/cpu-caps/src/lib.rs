@@ -2,6 +2,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// A refusal tells of every feature that was asked for in vain. It stands beside a baseline that is a hundred times larger.
+#![allow(clippy::result_large_err)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 #[cfg(test)]
@@ -17,6 +19,8 @@ mod finish;
 mod identity;
 mod immunity;
 mod pool;
+mod refusal;
+mod request;
 mod restore;
 mod shape;
 mod stock_kvm;
@@ -28,9 +32,11 @@ mod view;
 pub use accept::Accept;
 pub use check::{Because, Gap, GapKind, Guest, Subject, Verdict, check};
 pub use decision::{Cause, Decision, Decisions, FieldDecision, Outcome, field_slots};
-pub use finish::{Baseline, Refusal, Request, finish};
+pub use finish::{Attempt, Baseline, attempt, finish};
 pub use identity::Identity;
 pub use pool::{Core, Machine, Pool};
+pub use refusal::Refusal;
+pub use request::{Base, Request};
 pub use stock_kvm::StockKvm;
 pub use tally::Tally;
 pub use topology::{

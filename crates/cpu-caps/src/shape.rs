@@ -1,6 +1,6 @@
 //! From decisions to registers: features, fields, static values, and everything that follows from the rest.
 
-use cpuid_db::{Basis, Derive, Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, Policy, Register, Registers, TableFull};
+use cpuid_db::{Basis, Derive, Feature, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Merge, Policy, Register, Registers, TableFull};
 
 use crate::decision::field_slots;
 use crate::fields::brand_word;
@@ -49,7 +49,9 @@ pub(crate) const KVM_SIGNATURE: [u8; 12] = *b"KVMKVMKVM\0\0\0";
 /// Fields with a static value: fixed, local, live.
 fn static_field<const W: usize>(work: &Work<'_, W>, policy: &mut Policy, field: Field) -> Result<(), TableFull> {
     let row = field.row();
-    let owned = row.hypervisor.is_none() || work.set.contains(Feature::KVM_CLOCKSOURCE) && row.hypervisor == Some(KVM_SIGNATURE);
+    // Bits of other hypervisors' leaves never get into the set.
+    let has_kvm_leaves = || !work.set.intersection(&FeatureSet::HYPERVISOR_LEAVES).is_empty();
+    let owned = row.hypervisor.is_none() || row.hypervisor == Some(KVM_SIGNATURE) && has_kvm_leaves();
     let is_static = matches!(row.merge, Merge::Fixed | Merge::Local | Merge::Live);
     let (first, last) = row.subleaves();
     let compacted =

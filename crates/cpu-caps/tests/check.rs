@@ -153,6 +153,19 @@ fn the_layout_of_state_must_agree() {
 }
 
 #[test]
+fn the_layout_of_state_that_is_not_there_is_no_gap_of_its_own() {
+    let mut guest = common::amd(&["XSAVE", "XCR0_X87", "XCR0_SSE", "XCR0_AVX", "AVX", "PKU", "XCR0_PKRU"]);
+    common::components(&mut guest, &[(2, 256, 576), (9, 8, 832)]);
+    let mut target = common::amd(&["XSAVE", "XCR0_X87", "XCR0_SSE", "XCR0_AVX", "AVX"]);
+    common::components(&mut target, &[(2, 256, 576)]);
+    target.unrecorded.insert(cpuid_db::Unrecorded::Cpuid { leaf: 0xd, subleaf: 9 }).unwrap();
+    let (verdict, gaps) = raw(&guest, &target);
+    let found: Vec<_> = gaps.iter().map(|gap| (gap.subject, gap.kind)).collect();
+    let missing = |word| (Subject::Feature(feature(word)), GapKind::Missing);
+    assert_eq!((verdict, found), (Verdict::Incompatible, vec![missing("PKU"), missing("XCR0_PKRU")]));
+}
+
+#[test]
 fn stored_msr_values_must_be_taken() {
     // IA32_SPEC_CTRL: bit 0 comes with IBRS, bit 1 with STIBP, bit 2 with SSBD (SDM vol. 4, MSR 48H).
     let guest = intel(&["SPEC_CTRL", "INTEL_STIBP", "SPEC_CTRL_SSBD"]);

@@ -19,6 +19,7 @@ fn host(name: &str) -> Policy {
     cores(name).remove(0)
 }
 
+#[expect(clippy::result_large_err, reason = "a refusal stands beside a much larger baseline")]
 fn pool_of(names: &[&str]) -> Result<Baseline, Refusal> {
     let hosts: Vec<Policy> = names.iter().map(|name| host(name)).collect();
     baseline(&hosts.iter().collect::<Vec<_>>(), Ceiling::Kvm)

@@ -64,7 +64,7 @@ fn an_innate_limitation_is_not_hidden_unless_forced() {
     let pool = pool(&[&host], Ceiling::Kvm);
     let without = FeatureSet::EMPTY.with(Feature::ZERO_FCS_FDS);
     let request = Request { without, ..Request::default() };
-    assert_eq!(finish(&pool, &request).unwrap_err(), Refusal::Innate(Feature::ZERO_FCS_FDS));
+    assert_eq!(finish(&pool, &request).unwrap_err(), Refusal::Innate { feature: Feature::ZERO_FCS_FDS, all: without });
     let forced = finish(&pool, &Request { force: true, ..request }).unwrap();
     assert!(!has(&forced, "ZERO_FCS_FDS"));
 }

@@ -78,7 +78,8 @@ impl Document {
 }
 
 /// What programs write for their users beside the machine: the machine said once more, or why it is so.
-const SAID_ELSEWHERE: Others = Others::Own(&["hosts", "identity", "ceiling", "forced", "features", "unknown_bits", "decisions"]);
+const SAID_ELSEWHERE: Others =
+    Others::Own(&["hosts", "identity", "ceiling", "forced", "features", "unknown_bits", "decisions", "request", "costs", "keep"]);
 /// An object of which every key is read.
 const ALL_READ: Others = Others::Own(&[]);
 

@@ -34,14 +34,14 @@ fn machine(text: &str) -> Machine {
     read("dir/name.ext", text.as_bytes()).unwrap().remove(0)
 }
 
-/// A machine with these leaves, in every format that this crate writes; each written file is read again.
+/// A machine with these leaves, in every format with registers that this crate writes; each written file is read again.
 fn in_every_format(leaves: &[(u32, u32, Registers)]) -> Vec<(Target, Machine)> {
     let mut machine = machine(samples::CPUID_R);
     for (leaf, subleaf, registers) in leaves {
         machine.cpus[0].policy.cpuid.insert(*leaf, *subleaf, *registers).unwrap();
     }
     let again = |target| read("a", write(&machine, target).unwrap().parts[0].text.as_bytes()).unwrap().remove(0);
-    Target::ALL.map(|target| (target, again(target))).into()
+    Target::ALL.into_iter().filter(|target| target.has_registers()).map(|target| (target, again(target))).collect()
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn tables_of_kvm_size_are_read_and_larger_ones_are_refused_aloud() {
     }
     let machine = machine(&text);
     assert_eq!(machine.cpus[0].policy.cpuid.entries().len(), 256);
-    for target in Target::ALL {
+    for target in Target::ALL.into_iter().filter(|target| target.has_registers()) {
         let again = read("a", write(&machine, target).unwrap().parts[0].text.as_bytes()).unwrap();
         assert_eq!(again[0].cpus[0].policy.cpuid, machine.cpus[0].policy.cpuid, "{target}");
     }

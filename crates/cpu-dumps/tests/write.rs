@@ -225,7 +225,7 @@ proptest! {
         let kvm = kvm.then(|| Box::new(KvmView { supported: cpu.policy.clone(), emulated: None }));
         let provenance = Provenance { tool, ..Provenance::default() };
         let machine = Machine { name: "a".into(), format: Format::Dump, provenance, basis: Basis::Raw, unknown_names: Vec::new(), cpus: vec![cpu], kvm };
-        for target in Target::ALL {
+        for target in Target::ALL.into_iter().filter(|target| target.has_registers()) {
             let written = write(&machine, target).unwrap();
             let parts: Vec<Machine> = written.parts.iter().flat_map(|part| read("a", part.text.as_bytes()).unwrap()).collect();
             let leaves: Vec<_> = parts[0].cpus[0].policy.cpuid.entries().iter().map(|entry| (entry.leaf, entry.subleaf, entry.registers)).collect();

@@ -163,6 +163,11 @@ impl FeatureSet {
         Self(words)
     };
 
+    /// A set of words that hold no bit without a name. Only generated constants call it.
+    pub(crate) const fn of_words(words: &[u32; WORD_COUNT]) -> Self {
+        Self(*words)
+    }
+
     /// The register words, in the order of [`crate::words`].
     pub const fn words(&self) -> &[u32; WORD_COUNT] {
         &self.0
@@ -221,27 +226,40 @@ impl FeatureSet {
         features.iter().any(|feature| self.contains(*feature))
     }
 
-    fn zip(&self, other: &Self, op: impl Fn(u32, u32) -> u32) -> Self {
+    /// Features in either set.
+    #[expect(clippy::indexing_slicing, reason = "bounded by the array's length")]
+    pub const fn union(&self, other: &Self) -> Self {
         let mut words = self.0;
-        for (word, other) in words.iter_mut().zip(other.0) {
-            *word = op(*word, other);
+        let mut at = 0;
+        while at < WORD_COUNT {
+            words[at] |= other.0[at];
+            at += 1;
         }
         Self(words)
     }
 
-    /// Features in either set.
-    pub fn union(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a | b)
-    }
-
     /// Features in both sets.
-    pub fn intersection(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a & b)
+    #[expect(clippy::indexing_slicing, reason = "bounded by the array's length")]
+    pub const fn intersection(&self, other: &Self) -> Self {
+        let mut words = self.0;
+        let mut at = 0;
+        while at < WORD_COUNT {
+            words[at] &= other.0[at];
+            at += 1;
+        }
+        Self(words)
     }
 
     /// Features in this set only.
-    pub fn difference(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a & !b)
+    #[expect(clippy::indexing_slicing, reason = "bounded by the array's length")]
+    pub const fn difference(&self, other: &Self) -> Self {
+        let mut words = self.0;
+        let mut at = 0;
+        while at < WORD_COUNT {
+            words[at] &= !other.0[at];
+            at += 1;
+        }
+        Self(words)
     }
 
     /// Whether every feature of this set is in `other`.

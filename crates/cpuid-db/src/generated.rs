@@ -15,6 +15,8 @@ pub(crate) mod live;
 #[cfg(feature = "names")]
 #[rustfmt::skip]
 pub(crate) mod names;
+#[rustfmt::skip]
+pub(crate) mod rules;
 #[cfg(feature = "names")]
 #[rustfmt::skip]
 pub(crate) mod text;

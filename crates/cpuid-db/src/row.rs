@@ -537,6 +537,8 @@ pub struct FeatureText {
     pub because: &'static str,
     /// The state that a live bit follows; empty for others.
     pub live: &'static str,
+    /// Why it ties a guest to one machine; empty for others.
+    pub pinned: &'static str,
     /// Why each edge of `requires` holds, in the same order.
     pub requires: &'static [&'static str],
     /// Spellings of other projects.
@@ -547,5 +549,5 @@ pub struct FeatureText {
 
 #[cfg(feature = "names")]
 impl FeatureText {
-    pub(crate) const NONE: Self = Self { name: "?", title: "", because: "", live: "", requires: &[], names: &[], cite: &[] };
+    pub(crate) const NONE: Self = Self { name: "?", title: "", because: "", live: "", pinned: "", requires: &[], names: &[], cite: &[] };
 }

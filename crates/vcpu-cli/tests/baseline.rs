@@ -35,6 +35,7 @@ fn json_has_the_shape_of_the_contract() {
     assert_eq!((&smep["outcome"], &smep["rule"]), (&"withheld".into(), &"and".into()));
     let because = json!({
         "kind": "missing-on-host", "hosts": { "count": 1, "names": ["c"] }, "text": "SMEP: missing on 1 of 3 hosts: c",
+        "fix": "Leave out c to gain SMEP.",
     });
     assert_eq!(smep["because"], because);
     assert_eq!(decision(&policy, "AVX")["because"]["kind"], "all-hosts");

@@ -80,6 +80,9 @@ fn companions(row: &Row, complain: &mut impl FnMut(String, &str)) {
     if row.merge == "fixed" && !row.is_feature && raw.value.is_none() {
         complain("fixed at which value?".into(), "add `value`");
     }
+    if raw.pinned.as_ref().is_some_and(|why| !row.is_feature || !why.ends_with('.')) {
+        complain("`pinned` is the reason why a feature ties a guest to one machine".into(), "write a sentence, on a feature");
+    }
     for edge in &raw.requires {
         if edge.feature.is_some() == edge.any.is_some() {
             complain("an edge names one `feature` or `any` of several".into(), "give exactly one of them");

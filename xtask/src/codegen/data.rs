@@ -176,6 +176,7 @@ pub(crate) struct RawRow {
     #[serde(default)]
     pub(crate) intercepted: bool,
     pub(crate) emulated: Option<Emulated>,
+    pub(crate) pinned: Option<String>,
     pub(crate) cite: Words,
 }
 

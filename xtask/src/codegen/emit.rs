@@ -38,7 +38,7 @@ fn hypervisor(name: Option<&String>) -> String {
 }
 
 /// One word of the dense feature array.
-struct Word<'a> {
+pub(crate) struct Word<'a> {
     place: String,
     hypervisor: Option<&'a String>,
     named: u32,
@@ -46,7 +46,8 @@ struct Word<'a> {
     requires: &'a [String],
 }
 
-fn word_table(model: &Model) -> (Vec<Word<'_>>, Vec<(usize, u8)>) {
+/// The registers that hold features, and for each feature its register and bit.
+pub(crate) fn word_table(model: &Model) -> (Vec<Word<'_>>, Vec<(usize, u8)>) {
     let mut words: Vec<Word> = Vec::new();
     let mut spots = Vec::new();
     for (at, row) in model.features.iter().enumerate() {

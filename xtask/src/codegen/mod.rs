@@ -8,6 +8,7 @@ mod flags;
 mod live;
 pub(crate) mod model;
 mod names;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +70,7 @@ fn outputs(model: &Model) -> Vec<Output> {
         ("text", names::text(model)),
         ("names", names::spellings(model)),
         ("flags", flags::flags(model)),
+        ("rules", rules::rules(model)),
         ("live", live::live(model)),
     ];
     let mut outputs: Vec<Output> = files

@@ -65,6 +65,7 @@ fn each_fault_is_named_with_line_and_fix() {
         (leaf(&GOOD.replace("GOOD", "bad name")), "not a name; use A-Z, 0-9 and _"),
         (leaf(&GOOD.replace("never", "sometimes")), "`kvm = \"sometimes\"`"),
         (with("colour = \"red\""), "unknown field `colour`"),
+        (with("pinned = \"yes\""), "`pinned` is the reason why a feature ties a guest to one machine; write a sentence, on a feature"),
         (leaf(GOOD).replace("[31:1]", "[31:2]"), "leaf-test.toml:3: 0.eax[1:1] is not accounted for; name it or list it in `reserved`"),
         (leaf(GOOD).replace("[31:1]", "[31:0]"), "every bit belongs to one row"),
         (leaf(GOOD).replace("0.edx[31:0]", "0.edx[30:0]"), "0.edx[31:31] is not accounted for"),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::reasons::{self, Reason, Witnesses};
 use super::{Case, Ceiling, input_words};
+use crate::causes::fix;
 use crate::json;
 use crate::unknown::{Unknown, UnknownPlace};
 use crate::words;
@@ -54,7 +55,13 @@ fn of_feature(case: &Case, feature: Feature) -> Value {
     let decision = case.baseline.decisions.feature(feature);
     let value = case.baseline.features.contains(feature);
     let value = (decision.outcome == Outcome::Chosen).then(|| json::hex(u64::from(value)));
-    one(&[("feature", feature.name().into())], decision.outcome.name(), value, decision.rule, &reasons::of_feature(case, feature))
+    let head = [("feature", feature.name().into())];
+    let mut object = one(&head, decision.outcome.name(), value, decision.rule, &reasons::of_feature(case, feature));
+    let fix = fix::of_decision(case, feature);
+    if let Some(because) = object.get_mut("because").and_then(Value::as_object_mut).filter(|_| !fix.is_empty()) {
+        because.insert("fix".to_owned(), fix.into());
+    }
+    object
 }
 
 fn of_field(case: &Case, at: FieldAt) -> Option<Value> {

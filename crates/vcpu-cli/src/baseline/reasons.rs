@@ -37,7 +37,10 @@ impl<'a> Witnesses<'a> {
     /// `2 of 5 hosts: a and b`.
     fn text(&self, case: &Case) -> String {
         let of = case.fleet.hosts.len();
-        if self.count == of && of > 1 {
+        if self.count == of && of == 1 {
+            return self.list();
+        }
+        if self.count == of {
             return format!("all {of} hosts");
         }
         format!("{} of {}: {}", self.count, words::plural(of, "host"), self.list())
@@ -144,6 +147,9 @@ fn clause(case: &Case, feature: Feature, decision: Decision, hosts: &Witnesses) 
         Cause::Limitation => limitation(case, decision, hosts),
         Cause::Conflict => conflict(case, feature),
         Cause::Unrecorded => unrecorded(case, feature, decision, hosts),
+        Cause::Request if decision.outcome == Outcome::Withheld && !case.request.without.contains(feature) => {
+            "not in the model that was asked for".to_owned()
+        }
         Cause::Request if decision.outcome == Outcome::Withheld => "left out on request".to_owned(),
         Cause::Request => "given on request".to_owned(),
         Cause::Live if feature.text().live.is_empty() => "follows run-time state".to_owned(),
@@ -154,6 +160,7 @@ fn clause(case: &Case, feature: Feature, decision: Decision, hosts: &Witnesses) 
             None => "recomputed from the rest of the policy".to_owned(),
         },
         Cause::Context => context(feature).to_owned(),
+        Cause::Pinned => format!("it ties a guest to one machine: {}", feature.text().pinned.trim_end_matches('.')),
         Cause::Foreign => {
             format!("KVM would give it, but {} CPUs do not have it", words::vendor(case.baseline.identity.vendor))
         }
@@ -274,6 +281,7 @@ fn field_clause(case: &Case, at: FieldAt, decision: FieldDecision, values: &Valu
         (Cause::AllHosts, _) => format!("{value} on all hosts that have it"),
         (Cause::Requires(parent), _) => format!("goes with {parent}, which is withheld"),
         (Cause::NotInKvm, _) => "KVM does not give it".to_owned(),
+        (Cause::Request, _) => format!("{value} is asked for"),
         (Cause::Unrecorded, _) if values.known.is_empty() => {
             format!("not recorded on {}; {value} is assumed", hosts.text(case))
         }

@@ -8,6 +8,7 @@ use cpuid_db::{Basis, Feature, FeatureSet, Unrecorded};
 
 use super::costs::{Cost, costs};
 use super::document::{forced, unknown_by_place};
+use super::keep::Keep;
 use super::reasons::{self, is_identity};
 use super::{Case, Ceiling, gains, input_words};
 use crate::commands::show;
@@ -24,23 +25,41 @@ const MOST: usize = 12;
 /// How many names of machines a list shows.
 const NAMES: usize = 4;
 
-/// The whole report. `written` is where the policy went.
-pub(crate) fn text(case: &Case, written: Option<&Path>) -> String {
+/// How a report begins.
+#[derive(Debug)]
+pub(crate) struct Head<'a> {
+    /// The first line.
+    pub(crate) title: String,
+    /// What was asked for, each with its label.
+    pub(crate) remarks: Vec<(&'static str, String)>,
+    /// Where the policy went.
+    pub(crate) written: Option<&'a Path>,
+    /// Which machines keep what is not to be lost.
+    pub(crate) keep: Option<&'a Keep<'a>>,
+}
+
+/// The whole report.
+pub(crate) fn text(case: &Case, start: &Head) -> String {
     let mut page = Page::new();
-    head(&mut page, case, written);
+    head(&mut page, case, start);
     let given = gains(&case.baseline.features);
     page.heading(&format!("What a guest gets: {}", plural(given.len(), "feature")));
     show::report::features(&mut page, &given);
     let costs = costs(case.fleet, case.request, case.baseline);
+    if let Some(keep) = start.keep {
+        keep.report(&mut page);
+    }
     what_hosts_cost(&mut page, &costs);
     lost_to_several(&mut page, case, &costs);
     withheld_by_kvm(&mut page, case);
     follows(&mut page, case);
     limitations(&mut page, case);
     numbers(&mut page, case);
-    one_by_one(&mut page, "Other decisions", case, PLAIN, |_, outcome, cause| match cause {
-        Cause::Context | Cause::Foreign | Cause::Conflict => outcome == Outcome::Withheld,
-        Cause::Request | Cause::Emulated => true,
+    one_by_one(&mut page, "Other decisions", case, PLAIN, |feature, outcome, cause| match cause {
+        Cause::Context | Cause::Foreign | Cause::Pinned | Cause::Conflict => outcome == Outcome::Withheld,
+        // A model leaves out so much that telling it one by one tells nothing.
+        Cause::Request => outcome != Outcome::Withheld || case.request.without.contains(feature),
+        Cause::Emulated => true,
         _ => false,
     });
     unrecorded(&mut page, case);
@@ -48,11 +67,14 @@ pub(crate) fn text(case: &Case, written: Option<&Path>) -> String {
     page.into_text()
 }
 
-fn head(page: &mut Page, case: &Case, written: Option<&Path>) {
+fn head(page: &mut Page, case: &Case, start: &Head) {
     let fleet = case.fleet;
-    page.words(0, sentence(HEADING, &format!("Baseline of {}", plural(fleet.hosts.len(), "host"))));
+    page.words(0, sentence(HEADING, &start.title));
     let names = fleet.all_names();
-    page.entry("hosts", COLUMN, sentence(HOST, &some_of(&names, names.len(), MOST)));
+    page.entry(if names.len() == 1 { "host" } else { "hosts" }, COLUMN, sentence(HOST, &some_of(&names, names.len(), MOST)));
+    for (label, text) in &start.remarks {
+        page.entry(label, COLUMN, sentence(PLAIN, text));
+    }
     let identity = &case.baseline.identity;
     let mut cpu = sentence(PLAIN, &format!("{} {}", words::vendor(identity.vendor), identity.signature));
     cpu.extend(sentence(PLAIN, &words::brand(&identity.brand)));
@@ -72,7 +94,7 @@ fn head(page: &mut Page, case: &Case, written: Option<&Path>) {
     if !forced.is_empty() {
         page.entry("forced", COLUMN, sentence(LOST, &format!("hides what the hardware does: {}", forced.join(", "))));
     }
-    if let Some(path) = written {
+    if let Some(path) = start.written {
         page.entry("written to", COLUMN, sentence(PLAIN, &words::clean(&path.display().to_string())));
     }
 }

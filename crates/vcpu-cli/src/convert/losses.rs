@@ -1,7 +1,7 @@
 //! What a format could not hold, for people and programs: one line per kind, one object per thing.
 
-use cpu_dumps::{CoreType, Lost, Machine};
-use cpuid_db::Unrecorded;
+use cpu_dumps::{AbsentBits, CoreType, Lost, Machine, Reason};
+use cpuid_db::{Place, Unrecorded};
 use serde_json::{Map, Value};
 
 use crate::json::{hex_subleaf, hex32};
@@ -33,6 +33,8 @@ impl Loss {
             (_, Some(place)) => words::unrecorded(place),
             (Lost::Cpus { count }, _) => further_cpus(machine, count),
             (Lost::UnknownNames { .. }, _) => words::some_of(&machine.unknown_names, machine.unknown_names.len(), MOST),
+            (Lost::Feature { feature, .. } | Lost::Given { feature, .. }, _) => format!("{feature} ({})", feature.location()),
+            (Lost::Bits { place, bits, .. }, _) => format!("{} {bits:#x}", register(place)),
             (Lost::CpuNumber { cpu } | Lost::CoreType { cpu } | Lost::Named { cpu }, _) => format!("CPU {cpu}"),
             _ => String::new(),
         };
@@ -44,6 +46,11 @@ impl Loss {
         let place = Unrecorded::Msr { index };
         let title = "MSRs that the guest lacks and a template cannot take away";
         Self { machine: machine.name.clone(), cpu: None, kind: "msr-stays", title, item: words::unrecorded(place), place: Some(place) }
+    }
+
+    /// Whether it is about the record and not about the CPU.
+    pub(crate) fn is_provenance(&self) -> bool {
+        matches!(self.kind, "basis" | "tool" | "kernel" | "microcode" | "source")
     }
 
     fn json(&self) -> Value {
@@ -73,6 +80,7 @@ impl Loss {
 fn of(lost: Lost) -> (&'static str, &'static str, Option<u32>, Option<Unrecorded>) {
     const ABSENCE: &str = "that nothing is there (it reads as unknown)";
     const UNRECORDED: &str = "that nobody knows what is there (it reads as known)";
+    const LEFT: &str = "bits of some hosts that stay, since other hosts lack the place";
     match lost {
         Lost::Cpus { .. } => ("cpus", "further CPUs", None, None),
         Lost::CpuNumber { cpu } => ("cpu-number", "CPU numbers", Some(cpu), None),
@@ -89,7 +97,32 @@ fn of(lost: Lost) -> (&'static str, &'static str, Option<u32>, Option<Unrecorded
         Lost::Source => ("source", "where the dump comes from", None, None),
         Lost::UnknownNames { .. } => ("unknown-names", "names that the database does not know", None, None),
         Lost::Kvm => ("kvm", "what KVM answered", None, None),
+        Lost::Feature { cpu, because, .. } => feature(cpu, because),
+        Lost::Given { cpu, .. } => ("given", "that the guest does not have them (it gets them)", Some(cpu), None),
+        Lost::Bits { cpu, .. } => ("bits", "numbers (the hypervisor computes them, or has no word for them)", Some(cpu), None),
+        Lost::Left(AbsentBits { place, .. }) => ("left", LEFT, None, Some(place)),
         _ => ("other", "something else", None, None),
+    }
+}
+
+/// Features that the guest will not have.
+fn feature(cpu: u32, because: Reason) -> (&'static str, &'static str, Option<u32>, Option<Unrecorded>) {
+    let (kind, title) = match because {
+        Reason::NoWord => ("feature-no-word", "features that have no word there"),
+        Reason::OneWord => ("feature-one-word", "features whose word there means others too, which the guest must not have"),
+        Reason::Live => ("feature-live", "features that follow run-time state"),
+        Reason::Hypervisor => ("feature-hypervisor", "features of another hypervisor"),
+        Reason::Computed => ("feature-computed", "features that the hypervisor decides itself"),
+        _ => ("feature", "features"),
+    };
+    (kind, title, Some(cpu), None)
+}
+
+/// A register, or half of an MSR.
+fn register(place: Place) -> String {
+    match place {
+        Place::Cpuid { leaf, subleaf, register } => words::register(leaf, subleaf, register),
+        Place::Msr { index, high } => format!("MSR.{index:X}{}", if high { "[63:32]" } else { "[31:0]" }),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::words;
 pub(crate) use losses::{Loss, json, lines};
 pub(crate) use parts::deliver;
 pub(crate) use source::{Choice, machines};
-pub(crate) use template::difference;
+pub(crate) use template::{difference, for_pool};
 
 /// One file of the result.
 #[derive(Debug)]
