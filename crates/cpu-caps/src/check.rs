@@ -178,7 +178,7 @@ impl Run<'_> {
     fn reason(&self, feature: Feature) -> Because {
         let raw = &self.host.core.raw.features;
         let row = feature.row();
-        let translated = !row.kvm_from.is_empty() && row.kvm_from.iter().all(|from| raw.contains(*from));
+        let translated = row.kvm_from.iter().any(|rule| !rule.all.is_empty() && rule.all.iter().all(|from| raw.contains(*from)));
         match raw.contains(feature) || translated {
             _ if self.is_same_model() => Because::Kernel,
             true => Because::Hypervisor,
