@@ -14,6 +14,8 @@ pub(crate) mod leaves;
 #[rustfmt::skip]
 pub(crate) mod names;
 #[rustfmt::skip]
+pub(crate) mod places;
+#[rustfmt::skip]
 pub(crate) mod rules;
 #[cfg(feature = "names")]
 #[rustfmt::skip]

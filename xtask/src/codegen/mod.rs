@@ -7,6 +7,7 @@ pub(crate) mod emit;
 mod flags;
 pub(crate) mod model;
 mod names;
+mod places;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -70,6 +71,7 @@ fn outputs(model: &Model) -> Vec<Output> {
         ("names", names::spellings(model)),
         ("flags", flags::flags(model)),
         ("rules", rules::rules(model)),
+        ("places", places::tables(model)),
     ];
     let mut outputs: Vec<Output> = files
         .into_iter()
