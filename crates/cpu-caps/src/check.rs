@@ -212,8 +212,8 @@ impl Run<'_> {
     /// Announcing a scrub is safe anywhere, but counting on it is not.
     fn scrubs(&mut self) {
         for scrub in crate::immunity::scrubs().filter(|scrub| self.guest.view.features.contains(*scrub)) {
-            let (subject, raw) = (Subject::Feature(scrub), self.host.core.raw);
-            match crate::immunity::is_exposed(scrub, raw) {
+            let subject = Subject::Feature(scrub);
+            match crate::immunity::is_exposed(scrub, &self.host.core) {
                 Some(true) => {
                     let because = self.reason(scrub);
                     self.tell(Gap { subject, kind: GapKind::Unprotected, because, guest: Some(1), host: Some(0) });
@@ -247,7 +247,7 @@ impl Run<'_> {
     /// A limitation of what the guest does not have, or a scrub that this core does not need, is no news.
     fn matters(&self, feature: Feature) -> bool {
         let met = feature.row().requires.iter().all(|edge| self.guest.view.features.contains_any(edge.any));
-        met && self.has_its_leaf(feature) && !crate::immunity::is_immune(feature, self.host.core.raw)
+        met && self.has_its_leaf(feature) && !crate::immunity::is_immune(feature, &self.host.core)
     }
 
     /// Leaf 0AH speaks of nothing where its version is zero. No feature bit says so.

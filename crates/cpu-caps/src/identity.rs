@@ -14,6 +14,9 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Nobody.
+    pub(crate) const NONE: Self = Self { vendor: Vendor::Other([0; 12]), signature: Signature(0), brand: [0; 48] };
+
     /// Reads the identity of a CPU.
     pub fn of(policy: &Policy) -> Self {
         Self { vendor: policy.vendor(), signature: policy.signature(), brand: policy.brand() }

@@ -324,3 +324,32 @@ fn live_bits_have_a_static_value_whatever_the_dump_says() {
     assert_eq!(result.policy.cpuid.get_or_zero(0xd, 0).ebx, 0x240);
     let _ = feature("OSPKE");
 }
+
+/// The place of a bit in leaf 0DH is the number of its component in XCR0 or IA32_XSS.
+#[test]
+fn components_are_where_their_numbers_are() {
+    for feature in &FeatureSet::COMPONENTS {
+        let cpuid_db::Location::Cpuid { leaf: 0xd, register, bit, .. } = feature.location() else { panic!("{feature} is elsewhere") };
+        let number = if register == cpuid_db::Register::Edx { bit + 32 } else { bit };
+        let gates = [cpuid_db::Gate::Xcr0(number), cpuid_db::Gate::Xss(number)];
+        assert!(feature.row().gates.iter().any(|gate| gates.contains(gate)), "{feature}");
+    }
+}
+
+#[test]
+fn a_baseline_resolved_in_the_place_of_another_is_as_new() {
+    let wide = intel(&plus(&["POPCNT", "ARCH_CAPABILITIES", "FB_CLEAR", "RDCL_NO"]));
+    let narrow = amd(&LONG_MODE);
+    let mut place = Box::new(cpu_caps::Baseline::new());
+    let mut reused = pool(&[&wide, &intel(&LONG_MODE)], Ceiling::Raw);
+    for host in [&wide, &narrow, &wide] {
+        place.resolve(&reused, &Request::default()).unwrap();
+        reused.clear();
+        common::add(&mut reused, 7, host, Ceiling::Kvm);
+        let mut fresh: Box<cpu_caps::Pool> = Box::default();
+        common::add(&mut fresh, 7, host, Ceiling::Kvm);
+        assert!(*reused == *fresh, "a cleared pool is as new");
+        place.resolve(&reused, &Request::default()).unwrap();
+        assert!(*place == finish(&fresh, &Request::default()).unwrap());
+    }
+}

@@ -108,6 +108,17 @@ impl Feature {
         }
     }
 
+    /// The feature's position in the dense array of registers. Like [`Feature::index`] it is not stable, and not without gaps.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The feature with this number.
+    pub fn from_number(number: u16) -> Option<Self> {
+        let feature = Self(number);
+        FeatureSet::ALL.0.get(feature.word()).is_some_and(|word| word & feature.mask() != 0).then_some(feature)
+    }
+
     /// All features, in order of place.
     pub fn all() -> impl Iterator<Item = Self> {
         FeatureSet::ALL.into_iter()
@@ -205,8 +216,13 @@ impl FeatureSet {
     }
 
     /// Adds or removes `feature`.
+    #[expect(clippy::indexing_slicing, reason = "a Feature's word is below WORD_COUNT by construction")]
     pub const fn set(&mut self, feature: Feature, on: bool) {
-        *self = if on { self.with(feature) } else { self.without(feature) };
+        if on {
+            self.0[feature.word()] |= feature.mask();
+        } else {
+            self.0[feature.word()] &= !feature.mask();
+        }
     }
 
     /// Clears the registers that `keep` refuses, in the order of [`crate::words`]; `keep` sees what is left of the set.
@@ -218,6 +234,36 @@ impl FeatureSet {
             {
                 *word = 0;
             }
+        }
+    }
+
+    /// Adds every feature that names this one as a prerequisite.
+    pub fn add_dependants(&mut self, of: Feature) {
+        for (at, mask) in crate::generated::rules::DEPENDANTS.get(of.index()).copied().unwrap_or(&[]) {
+            if let Some(word) = self.0.get_mut(usize::from(*at)) {
+                *word |= mask;
+            }
+        }
+    }
+
+    /// What the CPUs of this vendor define.
+    pub fn defined_by(vendor: crate::Vendor) -> Self {
+        let own = crate::generated::rules::VENDORS.iter().find(|(of, _)| *of == vendor.set());
+        own.map_or(Self::EMPTY, |(_, set)| *set).union(&crate::generated::rules::COMMON)
+    }
+
+    /// The first feature of the set, in order of place, behind `last`.
+    pub fn after(&self, last: Option<Feature>) -> Option<Feature> {
+        let (mut at, mut mask) = match last {
+            Some(last) => (last.word(), !(last.mask() | (last.mask() - 1))),
+            None => (0, u32::MAX),
+        };
+        loop {
+            let word = self.0.get(at)? & mask;
+            if word != 0 {
+                return Some(Feature::at(at as u16, word.trailing_zeros() as u16));
+            }
+            (at, mask) = (at + 1, u32::MAX);
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) mod live;
 #[rustfmt::skip]
 pub(crate) mod names;
 #[rustfmt::skip]
+pub(crate) mod places;
+#[rustfmt::skip]
 pub(crate) mod rules;
 #[cfg(feature = "names")]
 #[rustfmt::skip]

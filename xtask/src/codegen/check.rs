@@ -11,7 +11,8 @@ const FIELD_RULES: [&str; 10] = ["and", "or", "min", "max", "equal", "equal-or-z
 const KVM_KINDS: [&str; 11] =
     ["native", "x86_64", "scattered", "passthrough", "synthesized", "emulated", "aliased", "vendor", "runtime", "fixed", "never"];
 const INPUTS: [&str; 9] = ["tdp", "nested", "pmu", "pebs", "pt", "sgx", "cet", "sev", "xfd"];
-const VENDORS: [&str; 6] = ["intel", "amd", "hygon", "zhaoxin", "centaur", "transmeta"];
+/// Vendors that rows can name.
+pub(crate) const VENDORS: [&str; 6] = ["intel", "amd", "hygon", "zhaoxin", "centaur", "transmeta"];
 const CONTEXTS: [&str; 6] = ["rsba", "rrsba", "rtm", "rtm-always-abort", "invariant-tsc", "pebs-group"];
 const DERIVATIONS: [&str; 11] = [
     "max-basic-leaf",

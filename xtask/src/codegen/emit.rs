@@ -334,7 +334,7 @@ pub(crate) fn field_kvm(word: &str) -> Option<String> {
 }
 
 /// Rules that merge a value per machine and so need storage.
-fn is_merged(row: &Row) -> bool {
+pub(crate) fn is_merged(row: &Row) -> bool {
     ["and", "or", "min", "max", "equal", "equal-or-zero"].contains(&row.merge.as_str()) && (row.span.first, row.span.last) != ANY_SUBLEAF
 }
 

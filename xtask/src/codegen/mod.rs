@@ -8,6 +8,7 @@ mod flags;
 mod live;
 pub(crate) mod model;
 mod names;
+mod places;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -72,6 +73,7 @@ fn outputs(model: &Model) -> Vec<Output> {
         ("flags", flags::flags(model)),
         ("rules", rules::rules(model)),
         ("live", live::live(model)),
+        ("places", places::tables(model)),
     ];
     let mut outputs: Vec<Output> = files
         .into_iter()
