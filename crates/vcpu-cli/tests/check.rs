@@ -195,7 +195,7 @@ fn wrong_input_ends_with_2() {
     for (args, part) in [
         (vec!["check", &good], "Usage"),
         (vec!["check", "-", "-"], "only once"),
-        (vec!["check", &two, &good], "2 guests where one is wanted: b and c"),
+        (vec!["check", &two, &good], "2 machines (b and c) where one is wanted"),
         (vec!["check", &good, &bad], "bad.json"),
         (vec!["check", &good, &good, "--ceiling", "raw", "--kvm", "tdp"], "--ceiling raw"),
     ] {

@@ -86,48 +86,31 @@ fn control(gates: &[Gate]) -> Option<Consequence> {
 }
 
 fn instructions(gates: &[Gate]) -> Option<Consequence> {
-    let all: Vec<&str> = gates
-        .iter()
-        .filter_map(|gate| match gate {
+    let all = || {
+        gates.iter().filter_map(|gate| match gate {
             Gate::Instruction(name) => Some(*name),
             _ => None,
         })
-        .collect();
-    let of = |wanted: Fate| all.iter().copied().filter(|name| fate(name) == wanted).collect::<Vec<_>>();
-    let (user, kernel, nothing) = (of(Fate::User), of(Fate::Kernel), of(Fate::Nothing));
-    let mut parts = Vec::new();
-    if !user.is_empty() {
-        let short = "#UD: SIGILL in user space";
-        parts.push(Consequence {
-            text: format!("{}: {short}", list(&user)),
-            short: short.to_owned(),
-            ..Consequence::new(Effect::Fault, "")
-        });
-    }
-    if !kernel.is_empty() {
-        let short = "#UD in the guest's kernel";
-        parts.push(Consequence {
-            text: format!("{}: {short}", list(&kernel)),
-            short: short.to_owned(),
-            ..Consequence::new(Effect::Fault, "")
-        });
-    }
-    for name in &all {
-        if let Fate::Other(other) = fate(name) {
-            let effect = if *name == "WBNOINVD" { Effect::Slower } else { Effect::Silent };
-            let so = if effect == Effect::Slower { "more is flushed" } else { "another result, and no exception" };
-            parts.push(Consequence::new(effect, format!("{name} executes as {other}: {so}")));
-        }
-    }
-    if !nothing.is_empty() {
-        let short = "the instruction does nothing there";
-        parts.push(Consequence {
-            text: format!("{}: {short}", list(&nothing)),
-            short: short.to_owned(),
-            ..Consequence::new(Effect::Slower, "")
-        });
-    }
-    join(parts)
+    };
+    let shared = |wanted: Fate, effect: Effect, short: &str| {
+        let names: Vec<&str> = all().filter(|name| fate(name) == wanted).collect();
+        let text = format!("{}: {short}", list(&names));
+        (!names.is_empty()).then(|| Consequence { effect, short: short.to_owned(), text, origin: Origin::Own })
+    };
+    let faults =
+        [shared(Fate::User, Effect::Fault, "#UD: SIGILL in user space"), shared(Fate::Kernel, Effect::Fault, "#UD in the guest's kernel")];
+    let nothing = shared(Fate::Nothing, Effect::Slower, "the instruction does nothing there");
+    join(faults.into_iter().flatten().chain(all().filter_map(other)).chain(nothing).collect())
+}
+
+/// An instruction that executes as another one.
+fn other(name: &str) -> Option<Consequence> {
+    let Fate::Other(other) = fate(name) else { return None };
+    let (effect, so) = match name {
+        "WBNOINVD" => (Effect::Slower, "more is flushed"),
+        _ => (Effect::Silent, "another result, and no exception"),
+    };
+    Some(Consequence::new(effect, format!("{name} executes as {other}: {so}")))
 }
 
 /// One consequence of several: the first gives the effect.

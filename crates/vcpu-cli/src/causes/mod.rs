@@ -13,7 +13,7 @@ pub(crate) mod sources;
 pub(crate) mod unannounced;
 
 use cpu_caps::{Gap, GapKind, Subject};
-use cpuid_db::{Feature, FieldAt, OnConflict};
+use cpuid_db::{Context, Feature, FieldAt, Merge, OnConflict};
 
 use crate::words;
 
@@ -127,6 +127,15 @@ pub(crate) fn of_gap(gap: &Gap) -> Consequence {
     }
 }
 
+/// What happens to a guest where a feature is not as it was told: it counts on the feature, or was not told of the limitation.
+/// Nothing, where the feature promises nothing.
+pub(crate) fn if_not_as_told(feature: Feature) -> Option<Consequence> {
+    let row = feature.row();
+    let is_limitation = row.merge == Merge::Or || matches!(row.context, Some(Context::Rsba | Context::Rrsba));
+    let consequence = if is_limitation { unannounced::of_feature(feature) } else { missing::of_feature(feature) };
+    (consequence.effect != Effect::Harmless).then_some(consequence)
+}
+
 fn msr(index: u32, refused: u64) -> Consequence {
     let bits: Vec<String> = (0..64).filter(|bit| refused >> bit & 1 == 1).map(|bit: u8| bit.to_string()).collect();
     let openers = bits::openers(index, refused);
@@ -170,7 +179,7 @@ pub(crate) fn place_to_record(subject: Subject) -> Option<cpuid_db::Unrecorded> 
 /// The features whose absence closes a gap about a field: what hangs on the field.
 pub(crate) fn closes(at: FieldAt) -> Option<Feature> {
     match at.field.row().on_conflict {
-        OnConflict::Withhold(feature) if at.field.row().merge == cpuid_db::Merge::Equal => Some(feature),
+        OnConflict::Withhold(feature) if at.field.row().merge == Merge::Equal => Some(feature),
         OnConflict::WithholdComponent => bits::component(at.subleaf),
         _ => None,
     }

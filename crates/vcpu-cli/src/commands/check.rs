@@ -46,7 +46,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
     let ceiling = args.ceiling.ceiling()?;
     input::stdin_once(args.hosts.iter().chain([&args.guest]).map(PathBuf::as_path))?;
-    let guest = guest(args)?;
+    let guest = GuestFile::new(&input::machine(&args.guest)?);
     let mut hosts = hosts(&args.hosts, ceiling)?;
     name_apart(&mut hosts);
     let case = Case::new(&guest, &hosts, ceiling);
@@ -54,19 +54,6 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
     let status = if case.verdict() == Verdict::Compatible { Status::Done } else { Status::Refused };
     let notes = if guest.basis == Basis::Raw && !as_json { raw_note(&guest) } else { String::new() };
     Ok(Answer { text, notes, status })
-}
-
-/// The one guest of the file.
-fn guest(args: &Args) -> Result<GuestFile, Failure> {
-    let machines = input::machines(&args.guest)?;
-    match machines.as_slice() {
-        [only] => Ok(GuestFile::new(only)),
-        several => {
-            let names: Vec<&str> = several.iter().map(|machine| machine.name.as_str()).collect();
-            let names = words::some_of(&names, names.len(), 4);
-            Err(Failure::wrong(format!("{}: {} guests where one is wanted: {names}", args.guest.display(), several.len())))
-        }
-    }
 }
 
 /// A dump of hardware is a guest only if everything is passed through.

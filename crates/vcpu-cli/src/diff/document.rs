@@ -1,11 +1,12 @@
 //! The `vcpu.diff/1` object. Lists are about all pairs; where there are several, each item says its core type.
 
 use cpu_dumps::{CoreType, Machine};
-use cpuid_db::{FieldPlace, Unrecorded};
+use cpuid_db::{Feature, FieldPlace, Unrecorded};
 use serde_json::{Map, Value, json};
 
 use super::compare::{BitsOf, FieldOf, MsrOf};
 use super::{Comparison, Differences, Side};
+use crate::causes;
 use crate::json::{self, hex, hex_subleaf, hex32};
 use crate::unknown::UnknownPlace;
 
@@ -68,8 +69,8 @@ fn add(object: &mut Map<String, Value>, differences: &Differences, core_type: Op
             all.extend(tagged);
         }
     };
-    list("only_a", features[0].iter().copied().map(json::feature).collect());
-    list("only_b", features[1].iter().copied().map(json::feature).collect());
+    list("only_a", features[0].iter().copied().map(feature).collect());
+    list("only_b", features[1].iter().copied().map(feature).collect());
     list("fields", fields.iter().map(field).collect());
     list("unknown_bits", bits.iter().map(bits_of).collect());
     let leaf = |(side, leaf, subleaf): &(Side, u32, u32)| json!({ "leaf": hex32(*leaf), "subleaf": hex_subleaf(*subleaf), "only_in": side.name() });
@@ -82,6 +83,15 @@ fn add(object: &mut Map<String, Value>, differences: &Differences, core_type: Op
     let unshared =
         sides.flat_map(|(side, indexes)| indexes.iter().map(move |index| json!({ "msr": hex32(*index), "recorded_in": side.name() })));
     list("msrs_recorded_once", unshared.collect());
+}
+
+/// A feature that one side has, and what happens to a guest that comes from one side to the other.
+fn feature(feature: Feature) -> Value {
+    let mut object = json::feature(feature);
+    if let (Some(members), Some(consequence)) = (object.as_object_mut(), causes::if_not_as_told(feature)) {
+        members.insert("consequence".to_owned(), consequence.text.into());
+    }
+    object
 }
 
 fn field(one: &FieldOf) -> Value {

@@ -2,13 +2,13 @@
 
 use cpu_dumps::models;
 use cpuid_db::{
-    Context, EdgeKind, Emulation, Feature, FeatureSet, FeatureText, Field, FieldPlace, Gate, Location, Merge, Named, OnConflict, Project,
-    Vendors, ZeroMeans, leaves,
+    EdgeKind, Emulation, Feature, FeatureSet, FeatureText, Field, FieldPlace, Gate, Location, Merge, Named, OnConflict, Project, Vendors,
+    ZeroMeans, leaves,
 };
 use serde_json::{Map, Value, json};
 
 use super::kvm;
-use crate::causes::{Effect, bits, missing, sources, unannounced};
+use crate::causes::{self, bits, sources};
 use crate::words;
 
 /// Everything about a feature, field, MSR or reserved bit.
@@ -100,14 +100,6 @@ impl Facts {
     }
 }
 
-/// What happens to a guest where the feature is not as it was told.
-fn lacking(feature: Feature) -> String {
-    let row = feature.row();
-    let is_limitation = row.merge == Merge::Or || matches!(row.context, Some(Context::Rsba | Context::Rrsba));
-    let consequence = if is_limitation { unannounced::of_feature(feature) } else { missing::of_feature(feature) };
-    if consequence.effect == Effect::Harmless { String::new() } else { consequence.text }
-}
-
 /// QEMU's models with the feature; of a model with several versions, the name alone where all of them have it.
 fn models_with(feature: Feature) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
@@ -168,7 +160,7 @@ pub(super) fn of_feature(feature: Feature) -> Facts {
         kvm: row.kvm.name().to_owned(),
         kvm_text: kvm::of_feature(feature),
         remarks: feature_remarks(feature),
-        lacking: lacking(feature),
+        lacking: causes::if_not_as_told(feature).map(|one| one.text).unwrap_or_default(),
         models: models_with(feature),
         ..of_text(text)
     }
