@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use cpu_caps::{Baseline, Core, Identity, Machine, Pool, Request, StockKvm, View, finish};
+use cpu_caps::{Accept, Baseline, Core, Guest, Identity, Machine, Pool, Request, StockKvm, View, check, finish};
 use cpuid_db::{FeatureSet, Policy};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -91,5 +91,21 @@ fn one_guest(c: &mut Criterion, member: &Member) {
     c.bench_function("finish one machine", |b| b.iter(|| finish(black_box(&pool), &Request::default()).is_ok()));
 }
 
-criterion_group!(benches, views, pools, baselines);
+/// May this guest run there? Against what a machine accepts, which is known once per machine.
+fn checks(c: &mut Criterion) {
+    let (here, there) = (member(&vcpu_benches::machine(0)), member(&vcpu_benches::machine(1)));
+    let guest = Guest { identity: here.identity, view: &here.ceiling, msrs: &[] };
+    let accept = Accept::of(Core { identity: there.identity, raw: &there.raw, ceiling: &there.ceiling });
+    c.bench_function("Accept::of", |b| {
+        b.iter(|| Accept::of(black_box(Core { identity: there.identity, raw: &there.raw, ceiling: &there.ceiling })).may.len());
+    });
+    let gaps = |accept: &Accept<'_>| {
+        let mut gaps = 0;
+        let verdict = check(black_box(&guest), accept, |_| gaps += 1);
+        (verdict, gaps)
+    };
+    c.bench_function("check of another machine's guest", |b| b.iter(|| gaps(black_box(&accept))));
+}
+
+criterion_group!(benches, views, pools, baselines, checks);
 criterion_main!(benches);

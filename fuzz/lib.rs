@@ -5,6 +5,7 @@
 //! Each format that is read has a target `read_FORMAT`, each that is written a target `write_FORMAT`; what they check is the same for all.
 
 mod fields;
+mod guests;
 mod inputs;
 mod machines;
 mod policies;
@@ -23,18 +24,21 @@ use writers::write_one;
 pub use libfuzzer_sys;
 
 pub use fields::policy_fields;
+pub use guests::{check_guest, resolve};
 pub use policies::write_policy;
 pub use pool::pool_laws;
 pub use readers::{read_any, template};
 pub use rendered::read_rendered;
-pub use words::lookup;
+pub use words::{lookup, model_words};
 
 /// Checks one input and panics when a promise is broken.
 pub type Oracle = fn(&[u8]);
 
 /// Every target and its oracle.
-pub const TARGETS: [(&str, Oracle); 32] = [
+pub const TARGETS: [(&str, Oracle); 35] = [
+    ("check_guest", check_guest),
     ("lookup", lookup),
+    ("model_words", model_words),
     ("policy_fields", policy_fields),
     ("pool_laws", pool_laws),
     ("read_aida", |bytes| read_one(Format::Aida, bytes)),
@@ -56,6 +60,7 @@ pub const TARGETS: [(&str, Oracle); 32] = [
     ("read_qemu_cpu", |bytes| read_one(Format::QemuCpu, bytes)),
     ("read_qmp", |bytes| read_one(Format::Qmp, bytes)),
     ("read_rendered", read_rendered),
+    ("resolve", resolve),
     ("template", template),
     ("write_cloud_hypervisor_profile", |bytes| write_one(Target::CloudHypervisorProfile, bytes)),
     ("write_cpuid_r", |bytes| write_one(Target::CpuidR, bytes)),

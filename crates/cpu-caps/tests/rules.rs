@@ -353,3 +353,25 @@ fn a_baseline_resolved_in_the_place_of_another_is_as_new() {
         assert!(*place == finish(&fresh, &Request::default()).unwrap());
     }
 }
+
+#[test]
+fn amx_that_is_withheld_takes_its_state_and_its_leaves_along() {
+    // SDM vol. 1, 18: tiles live in XCR0 components 17 and 18; leaf 1DH describes palettes, 1EH the multiplier.
+    let base = ["FPU", "MSR", "PAE", "FXSR", "SSE", "SSE2", "LM", "XSAVE", "XSAVEC", "XCR0_X87", "XCR0_SSE", "XFD"];
+    let amx = ["AMX_TILE", "AMX_INT8", "AMX_BF16", "XCR0_TILECFG", "XCR0_TILEDATA"];
+    let mut host = intel(&[&base[..], &amx].concat());
+    components(&mut host, &[(17, 64, 2752), (18, 8192, 2816)]);
+    host.cpuid.insert(0x1d, 0, Registers::new(1, 0, 0, 0)).unwrap();
+    host.cpuid.insert(0x1d, 1, Registers::new(0x0400_2000, 0x0008_0040, 0x10, 0)).unwrap();
+    host.cpuid.insert(0x1e, 0, Registers::new(0, 0x4010, 0, 0)).unwrap();
+    let with = baseline(&[&host], Ceiling::Raw).unwrap();
+    assert_eq!(with.policy.cpuid.get_or_zero(0xd, 0).eax >> 17 & 3, 3);
+    assert!(with.policy.cpuid.get(0x1d, 1).is_some() && with.policy.cpuid.get(0x1e, 0).is_some());
+    let request = Request { without: [feature("AMX_TILE")].into_iter().collect(), ..Request::default() };
+    let without = finish(&pool(&[&host], Ceiling::Raw), &request).unwrap();
+    assert_eq!(without.policy.cpuid.get_or_zero(0xd, 0).eax >> 17 & 3, 0, "XCR0 bits");
+    for (leaf, subleaf) in [(0xd, 17), (0xd, 18), (0x1d, 0), (0x1d, 1), (0x1e, 0)] {
+        assert!(without.policy.cpuid.get_or_zero(leaf, subleaf).is_zero(), "{leaf:#x}.{subleaf}");
+    }
+    assert!(!has(&without, "AMX_INT8") && !has(&without, "AMX_BF16"));
+}
