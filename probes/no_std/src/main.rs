@@ -7,9 +7,7 @@
 
 mod platform;
 
-use cpu_caps::{
-    Baseline, Choices, Core, Identity, Machine, Pool, Request, StockKvm, Topology, View, check_topology, finish, specialise,
-};
+use cpu_caps::{Baseline, Choices, Core, Identity, Machine, Pool, Request, StockKvm, Topology, View, check_topology, finish, specialise};
 use cpuid_db::{Feature, FeatureSet, Live, Policy, Register, Registers, TableFull, Vendor};
 
 /// What the program does, and its exit code.
