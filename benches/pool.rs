@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use cpu_caps::{Core, Identity, Machine, Pool, Request, StockKvm, View, finish};
+use cpu_caps::{Accept, Baseline, Core, Guest, Identity, Machine, Pool, Request, StockKvm, View, check, finish};
 use cpuid_db::{FeatureSet, Policy};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -64,7 +64,7 @@ fn baselines(c: &mut Criterion) {
     c.bench_function("finish 100 machines", |b| b.iter(|| finish(black_box(&pool), &Request::default()).is_ok()));
     let policy = vcpu_benches::machine(0);
     let mut one: Box<Pool> = Box::default();
-    c.bench_function("resolve one guest", |b| {
+    c.bench_function("resolve one guest from its policy", |b| {
         b.iter(|| {
             let member = member(black_box(&policy));
             *one = Pool::new();
@@ -72,7 +72,40 @@ fn baselines(c: &mut Criterion) {
             finish(&one, &Request::default()).is_ok()
         });
     });
+    one_guest(c, &member(&policy));
 }
 
-criterion_group!(benches, views, pools, baselines);
+/// One guest on one machine whose views are there already: what a VMM does for each VM that it starts.
+fn one_guest(c: &mut Criterion, member: &Member) {
+    let mut pool: Box<Pool<1>> = Box::default();
+    let mut guest = Box::new(Baseline::new());
+    let alone = std::slice::from_ref(member);
+    c.bench_function("resolve one guest", |b| {
+        b.iter(|| {
+            pool.clear();
+            fold(&mut pool, black_box(alone));
+            guest.resolve(&pool, &Request::default()).is_ok()
+        });
+    });
+    c.bench_function("Baseline::resolve of one machine", |b| b.iter(|| guest.resolve(black_box(&pool), &Request::default()).is_ok()));
+    c.bench_function("finish one machine", |b| b.iter(|| finish(black_box(&pool), &Request::default()).is_ok()));
+}
+
+/// May this guest run there? Against what a machine accepts, which is known once per machine.
+fn checks(c: &mut Criterion) {
+    let (here, there) = (member(&vcpu_benches::machine(0)), member(&vcpu_benches::machine(1)));
+    let guest = Guest { identity: here.identity, view: &here.ceiling, msrs: &[] };
+    let accept = Accept::of(Core { identity: there.identity, raw: &there.raw, ceiling: &there.ceiling });
+    c.bench_function("Accept::of", |b| {
+        b.iter(|| Accept::of(black_box(Core { identity: there.identity, raw: &there.raw, ceiling: &there.ceiling })).may.len());
+    });
+    let gaps = |accept: &Accept<'_>| {
+        let mut gaps = 0;
+        let verdict = check(black_box(&guest), accept, |_| gaps += 1);
+        (verdict, gaps)
+    };
+    c.bench_function("check of another machine's guest", |b| b.iter(|| gaps(black_box(&accept))));
+}
+
+criterion_group!(benches, views, pools, baselines, checks);
 criterion_main!(benches);

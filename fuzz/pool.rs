@@ -2,15 +2,15 @@
 
 use arbitrary::{Result, Unstructured};
 use cpu_caps::{Baseline, Core, FieldValue, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, View, field_slots, finish};
-use cpuid_db::{EdgeKind, Feature, FeatureSet, KvmInputs, Merge, Policy, Vendor, ZeroMeans};
+use cpuid_db::{EdgeKind, Feature, FeatureSet, KernelVersion, KvmInputs, Merge, Policy, Vendor, ZeroMeans};
 
 use crate::inputs;
 
 /// A machine as the engine sees it.
-struct Member {
-    identity: Identity,
-    raw: View,
-    ceiling: View,
+pub(crate) struct Member {
+    pub(crate) identity: Identity,
+    pub(crate) raw: View,
+    pub(crate) ceiling: View,
 }
 
 /// Order and grouping do not matter, knowing twice is knowing; a baseline is closed, within every member, and its own baseline.
@@ -35,9 +35,13 @@ pub fn pool_laws(bytes: &[u8]) {
 }
 
 /// Up to four machines, mostly of one vendor, under the ceiling of some KVM or their own, and what the operator asks for.
-fn fleet(u: &mut Unstructured<'_>) -> Result<(Vec<Member>, Request)> {
+pub(crate) fn fleet(u: &mut Unstructured<'_>) -> Result<(Vec<Member>, Request)> {
     let vendor = *u.choose(&[Vendor::Intel, Vendor::Amd, Vendor::Hygon])?;
-    let kvm = if u.arbitrary()? { None } else { Some(StockKvm { inputs: KvmInputs::from_bits_truncate(u.arbitrary()?) }) };
+    let kvm = if u.arbitrary()? {
+        None
+    } else {
+        Some(StockKvm { inputs: KvmInputs::from_bits_truncate(u.arbitrary()?), kernel: KernelVersion::new(u.arbitrary()?, u.arbitrary()?) })
+    };
     let mut request = Request { any_vendor: u.arbitrary()?, force: u.arbitrary()?, ..Request::default() };
     for _ in 0..u.int_in_range(0..=2)? {
         let feature = inputs::feature(u)?;
@@ -52,16 +56,16 @@ fn fleet(u: &mut Unstructured<'_>) -> Result<(Vec<Member>, Request)> {
     Ok((fleet, request))
 }
 
-fn member(policy: &Policy, kvm: Option<StockKvm>) -> Member {
+pub(crate) fn member(policy: &Policy, kvm: Option<StockKvm>) -> Member {
     let raw = View::of(policy);
     let ceiling = kvm.map_or_else(|| raw.clone(), |kvm| kvm.view(policy, &raw));
     Member { identity: Identity::of(policy), raw, ceiling }
 }
 
 /// A pool that remembers fewer machines than a fleet may have, so that lists of witnesses overflow.
-type SmallPool = Pool<3>;
+pub(crate) type SmallPool = Pool<3>;
 
-fn fold(fleet: &[Member], order: impl Iterator<Item = usize>) -> Box<SmallPool> {
+pub(crate) fn fold(fleet: &[Member], order: impl Iterator<Item = usize>) -> Box<SmallPool> {
     let mut pool = Box::new(SmallPool::new());
     for id in order {
         let Member { identity, raw, ceiling } = &fleet[id];
@@ -90,7 +94,7 @@ fn knowing_twice(whole: &SmallPool, request: &Request, once: &core::result::Resu
     }
 }
 
-fn closed(set: &FeatureSet) {
+pub(crate) fn closed(set: &FeatureSet) {
     for feature in set {
         for edge in feature.row().requires.iter().filter(|edge| edge.kind == EdgeKind::Architectural) {
             assert!(set.contains_any(edge.any), "{feature} without any of {:?}", edge.any);

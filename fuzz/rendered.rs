@@ -9,15 +9,25 @@ use cpuid_db::{CpuidEntry, CpuidTable, Register, Registers, Vendor};
 /// Each reader gives back the table that its file was rendered from.
 pub fn read_rendered(bytes: &[u8]) {
     if let Ok((table, format)) = table(&mut Unstructured::new(bytes)) {
-        let (text, expected) = render(&table, format);
-        let machines = read("rendered.txt", text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let (file, expected) = render(&table, format);
+        let text = String::from_utf8_lossy(&file);
+        let machines = read("rendered.txt", &file).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(machines.len(), 1, "{text}");
         assert_eq!((machines[0].format, machines[0].name.as_str(), machines[0].cpus.len()), (format, "rendered", 1), "{text}");
         assert_eq!(machines[0].cpus[0].policy.cpuid, expected, "{text}");
     }
 }
 
-const FORMATS: [Format; 5] = [Format::Aida, Format::LibcpuidRaw, Format::LibvirtCpudata, Format::CpuidR, Format::FirecrackerFingerprint];
+const FORMATS: [Format; 8] = [
+    Format::Aida,
+    Format::LibcpuidRaw,
+    Format::LibvirtCpudata,
+    Format::CpuidR,
+    Format::FirecrackerFingerprint,
+    Format::Kcpuid,
+    Format::PropolisJson,
+    Format::KvmCpuid2,
+];
 
 /// A table with leaf 0 and up to twenty more answers, and a format to render it in.
 fn table(u: &mut Unstructured<'_>) -> Result<(CpuidTable, Format)> {
@@ -35,14 +45,17 @@ fn table(u: &mut Unstructured<'_>) -> Result<(CpuidTable, Format)> {
     Ok((table, format))
 }
 
-/// The text, and what is to be read from it.
-fn render(table: &CpuidTable, format: Format) -> (String, CpuidTable) {
+/// The file, and what is to be read from it.
+fn render(table: &CpuidTable, format: Format) -> (Vec<u8>, CpuidTable) {
     let (line, head, tail): (fn(&CpuidEntry) -> String, &str, &str) = match format {
         Format::Aida => (aida, "------[ Logical CPU #0 ]------\n\n", ""),
         Format::LibcpuidRaw => (libcpuid, "version=0.7.0\n_________________ Logical CPU #0 _________________\n", ""),
         Format::LibvirtCpudata => (libvirt, "<cpudata arch='x86'>\n", "</cpudata>\n"),
         Format::CpuidR => (cpuid_r, "CPU 0:\n", ""),
-        _ => return (firecracker(table), table.clone()),
+        Format::Kcpuid => return kcpuid(table),
+        Format::PropolisJson => return (propolis(table).into_bytes(), table.clone()),
+        Format::KvmCpuid2 => return (kvm_cpuid2(table), table.clone()),
+        _ => return (firecracker(table).into_bytes(), table.clone()),
     };
     let body: String = table.entries().iter().map(line).collect();
     let mut expected = table.clone();
@@ -50,7 +63,7 @@ fn render(table: &CpuidTable, format: Format) -> (String, CpuidTable) {
         let announced = table.clone();
         expected.retain(|entry| !libcpuid(entry).is_empty() && announced.in_range(entry.leaf));
     }
-    (format!("{head}{body}{tail}"), expected)
+    (format!("{head}{body}{tail}").into_bytes(), expected)
 }
 
 fn aida(entry: &CpuidEntry) -> String {
@@ -96,4 +109,49 @@ fn firecracker(table: &CpuidTable) -> String {
         leaves.push(leaf + "]}");
     }
     format!("{{\"guest_cpu_config\": {{\"cpuid_modifiers\": [{}], \"msr_modifiers\": []}}}}\n", leaves.join(",\n"))
+}
+
+/// The ranges that the tool prints. A leaf with subleaves is a list, which begins with subleaf 0 even where that says nothing.
+fn kcpuid(table: &CpuidTable) -> (Vec<u8>, CpuidTable) {
+    let mut expected = table.clone();
+    expected.retain(|entry| matches!(entry.leaf >> 16, 0 | 0x8000));
+    let lists: Vec<u32> = expected.entries().iter().filter(|entry| entry.subleaf > 0).map(|entry| entry.leaf).collect();
+    for leaf in &lists {
+        let first = expected.get_or_zero(*leaf, 0);
+        expected.insert(*leaf, 0, first).expect("twenty answers and as many zeros have room");
+    }
+    let mut text = "Basic Leafs :\n================\n".to_owned();
+    let mut last = None;
+    for CpuidEntry { leaf, subleaf, registers: Registers { eax, ebx, ecx, edx } } in expected.entries() {
+        if *leaf == 0x8000_0000 {
+            text += "Extended Leafs :\n================\n";
+        }
+        let place = match (lists.contains(leaf), last == Some(*leaf)) {
+            (false, _) => format!("{leaf:#010x}"),
+            (true, false) => format!("{leaf:#010x}: subleafs:\n {subleaf:2}"),
+            (true, true) => format!(" {subleaf:2}"),
+        };
+        writeln!(text, "{place}: EAX={eax:#010x}, EBX={ebx:#010x}, ECX={ecx:#010x}, EDX={edx:#010x}").expect("a string takes everything");
+        last = Some(*leaf);
+    }
+    (text.into_bytes(), expected)
+}
+
+/// Every entry with its subleaf: one without answers every ECX.
+fn propolis(table: &CpuidTable) -> String {
+    let entry = |entry: &CpuidEntry| {
+        let CpuidEntry { leaf, subleaf, registers: Registers { eax, ebx, ecx, edx } } = entry;
+        format!(r#"{{"leaf": {leaf}, "subleaf": {subleaf}, "eax": {eax}, "ebx": {ebx}, "ecx": {ecx}, "edx": {edx}}}"#)
+    };
+    let entries: Vec<String> = table.entries().iter().map(entry).collect();
+    format!("{{\"board\": {{\"cpuid\": {{\"entries\": [{}], \"vendor\": \"intel\"}}}}}}\n", entries.join(", "))
+}
+
+fn kvm_cpuid2(table: &CpuidTable) -> Vec<u8> {
+    let entry = |entry: &CpuidEntry| {
+        let CpuidEntry { leaf, subleaf, registers: Registers { eax, ebx, ecx, edx } } = *entry;
+        [leaf, subleaf, u32::from(subleaf > 0), eax, ebx, ecx, edx, 0, 0, 0]
+    };
+    let head = [table.entries().len() as u32, 0];
+    head.into_iter().chain(table.entries().iter().flat_map(entry)).flat_map(u32::to_le_bytes).collect()
 }

@@ -1,5 +1,6 @@
 //! Words to features, fields and places.
 
+use cpu_dumps::find_model;
 use cpuid_db::{Found, LookupError, Named, lookup as find, nearest};
 
 /// No word panics; what is found is found again under its own name, and so is what is suggested.
@@ -39,5 +40,21 @@ fn unknown(word: &str, error: &LookupError) {
     }
     for name in nearest(word).into_iter().flatten() {
         assert!(matches!(find(name), Ok(Found::Named(named)) if named.name() == name), "{word:?} suggests {name}");
+    }
+}
+
+/// A word that asks for a model finds one that is found again under the word that names its source, or is told what is near.
+pub fn model_words(bytes: &[u8]) {
+    let word = String::from_utf8_lossy(bytes);
+    match find_model(&word) {
+        Ok(found) => {
+            let pinned = format!("{}:{}", found.origin.name(), found.name);
+            let again = find_model(&pinned).unwrap_or_else(|error| panic!("{word:?} is {pinned}: {error}"));
+            assert_eq!(again.model.features, found.model.features, "{word:?} and {pinned}");
+        }
+        Err(unknown) => {
+            assert!(!unknown.to_string().contains(char::is_control), "{unknown:?}");
+            assert!(unknown.nearest.iter().all(|name| find_model(name).is_ok()), "{unknown:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
 //! Words to features, fields and places.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::lookup);
+vcpu_fuzz::target!();

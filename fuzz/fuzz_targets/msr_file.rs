@@ -1,4 +1,4 @@
 //! An MSR file under arbitrary guests and steps.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::msr_file);
+vcpu_fuzz::target!();

@@ -1,4 +1,4 @@
 //! Filters compiled from arbitrary rules.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::msr_filter);
+vcpu_fuzz::target!();

@@ -1,4 +1,4 @@
 //! Setting and getting features and fields.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::policy_fields);
+vcpu_fuzz::target!();

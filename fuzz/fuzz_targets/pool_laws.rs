@@ -1,4 +1,4 @@
 //! The laws of pools and baselines.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::pool_laws);
+vcpu_fuzz::target!();

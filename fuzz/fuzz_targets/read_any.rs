@@ -1,4 +1,4 @@
 //! Files in any format.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::read_any);
+vcpu_fuzz::target!();

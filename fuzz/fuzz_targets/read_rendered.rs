@@ -1,4 +1,4 @@
 //! Known tables in foreign formats.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::read_rendered);
+vcpu_fuzz::target!();

@@ -1,4 +1,4 @@
 //! Templates, printed and read again.
 #![cfg_attr(fuzzing, no_main)]
 
-vcpu_fuzz::target!(vcpu_fuzz::template);
+vcpu_fuzz::target!();

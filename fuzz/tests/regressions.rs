@@ -1,9 +1,10 @@
-//! Seeds and regressions go through the oracles of their targets; targets, programs and folders belong together.
+//! Seeds and regressions go through the oracles of all targets; targets, programs, folders and formats belong together.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cpu_dumps::{Format, Target};
 use vcpu_fuzz::TARGETS;
 
 /// The entries of a folder of this crate, in order; none if it does not exist.
@@ -21,15 +22,46 @@ fn names(folder: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_seed_and_every_regression_holds() {
-    for (target, oracle) in TARGETS {
-        for folder in ["seeds", "regressions"] {
-            for path in entries(&Path::new(folder).join(target)) {
-                println!("{}", path.display());
-                oracle(&fs::read(&path).expect("a file can be read"));
-            }
+fn every_seed_and_every_regression_holds_for_every_target() {
+    let folders = ["seeds", "regressions"].into_iter().flat_map(|kind| entries(Path::new(kind)));
+    for path in folders.filter(|folder| folder.is_dir()).flat_map(|folder| entries(&folder)) {
+        let bytes = fs::read(&path).expect("a file can be read");
+        for (target, oracle) in TARGETS {
+            println!("{target}: {}", path.display());
+            oracle(&bytes);
         }
     }
+}
+
+/// A seed that its own reader refuses is a bad start.
+#[test]
+fn every_format_has_a_seed_that_its_reader_takes() {
+    for format in Format::ALL {
+        let folder = Path::new("seeds").join(format!("read_{}", snake(&format!("{format:?}"))));
+        let is_taken = |path: PathBuf| cpu_dumps::read("seed", &fs::read(path).expect("a file can be read")).is_ok();
+        assert!(entries(&folder).into_iter().any(is_taken), "{format}");
+    }
+}
+
+#[test]
+fn every_format_has_its_targets() {
+    let readers = Format::ALL.map(|format| format!("read_{}", snake(&format!("{format:?}"))));
+    let writers = Target::ALL.map(|target| format!("write_{}", snake(&format!("{target:?}"))));
+    for name in readers.iter().chain(&writers) {
+        assert!(TARGETS.iter().any(|(target, _)| target == name), "{name} is missing");
+    }
+}
+
+/// `LibcpuidRaw` as `libcpuid_raw`.
+fn snake(name: &str) -> String {
+    let mut words = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !words.is_empty() {
+            words.push('_');
+        }
+        words.push(character.to_ascii_lowercase());
+    }
+    words
 }
 
 #[test]

@@ -25,7 +25,8 @@ cargo xtask TASK
   tidy                          the house rules that a machine can check
   ci                            everything that must hold: fmt, clippy, codegen, tidy, tests, docs, no_std probe, fuzz stubs
   probe                         links the core crates without std and allocator, and runs the program
-  fuzz [--seconds N] [TARGET..] run the fuzz targets (needs cargo-fuzz) and report executions
+  fuzz [--seconds N | --minutes N] [TARGET..]
+                                run the fuzz targets (needs cargo-fuzz) and report executions
 ";
 
 fn main() -> ExitCode {

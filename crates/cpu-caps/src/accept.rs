@@ -2,10 +2,9 @@
 //!
 //! The offer to a new guest is narrower: what is accepted beside it was promised elsewhere and can be kept here all the same.
 
-use cpuid_db::{Context, Emulation, Feature, FeatureRow, FeatureSet, Gate, Kvm, Merge};
+use cpuid_db::{Context, Emulation, Feature, FeatureRow, FeatureSet, Merge};
 
 use crate::Core;
-use crate::finish::is_foreign_hypervisors;
 use crate::immunity::keeps_claim;
 
 /// The bounds of what a guest may be told on one kind of core.
@@ -35,12 +34,13 @@ impl<'a> Accept<'a> {
         for feature in Feature::all() {
             let row = feature.row();
             accept.may.set(feature, accept.may.contains(feature) || is_harmless(feature, row) || is_executed(feature, row, &core));
-            if row.merge == Merge::Or && !is_foreign_hypervisors(feature) {
+            if row.merge == Merge::Or && !FeatureSet::OTHER_HYPERVISORS.contains(feature) {
                 // A constant of KVM's that speaks of another vendor's CPUs says nothing about this one.
                 let native = row.vendors.is_empty() || row.vendors.contains(core.identity.vendor.set());
                 let told = known.contains(feature) || native && given.contains(feature);
                 // A bit that also opens an MSR is a promise, and no machine without that MSR could keep it: it need not be told.
-                let hidden = opens_msr(row) || row.intercepted && row.kvm == Kvm::Never && !given.contains(feature);
+                let unmet = FeatureSet::UNMEETABLE.contains(feature) && !given.contains(feature);
+                let hidden = FeatureSet::OPENING.contains(feature) || unmet;
                 accept.must.set(feature, told && !hidden);
                 accept.doubtful.set(feature, !told && !hidden && unknown.contains(feature));
             }
@@ -54,9 +54,9 @@ impl<'a> Accept<'a> {
 fn is_harmless(feature: Feature, row: &FeatureRow) -> bool {
     match row.merge {
         Merge::Live | Merge::Local | Merge::Derived => true,
-        Merge::Or => !opens_msr(row),
+        Merge::Or => !FeatureSet::OPENING.contains(feature),
         Merge::Context => matches!(row.context, Some(Context::Rsba | Context::Rrsba)),
-        _ => row.alias_of.is_some() || is_foreign_hypervisors(feature),
+        _ => row.alias_of.is_some() || FeatureSet::OTHER_HYPERVISORS.contains(feature),
     }
 }
 
@@ -70,9 +70,4 @@ fn is_executed(feature: Feature, row: &FeatureRow, core: &Core) -> bool {
     // XBEGIN that always aborts is a correct XBEGIN, and one that may succeed is a correct one for a guest that does not count on it.
     let has_xbegin = core.raw.features.contains_any(&[Feature::RTM, Feature::RTM_ALWAYS_ABORT]);
     emulated || keeps_claim(feature, core.raw) || matches!(row.context, Some(Context::Rtm | Context::RtmAlwaysAbort)) && has_xbegin
-}
-
-/// Whether the bit also says that an MSR, or a bit of one, exists.
-pub(crate) fn opens_msr(row: &FeatureRow) -> bool {
-    row.gates.iter().any(|gate| matches!(gate, Gate::Msr(_) | Gate::MsrBit(..)))
 }

@@ -178,7 +178,7 @@ impl Run<'_> {
     fn reason(&self, feature: Feature) -> Because {
         let raw = &self.host.core.raw.features;
         let row = feature.row();
-        let translated = !row.kvm_from.is_empty() && row.kvm_from.iter().all(|from| raw.contains(*from));
+        let translated = row.kvm_from.iter().any(|rule| !rule.all.is_empty() && rule.all.iter().all(|from| raw.contains(*from)));
         match raw.contains(feature) || translated {
             _ if self.is_same_model() => Because::Kernel,
             true => Because::Hypervisor,
@@ -212,8 +212,8 @@ impl Run<'_> {
     /// Announcing a scrub is safe anywhere, but counting on it is not.
     fn scrubs(&mut self) {
         for scrub in crate::immunity::scrubs().filter(|scrub| self.guest.view.features.contains(*scrub)) {
-            let (subject, raw) = (Subject::Feature(scrub), self.host.core.raw);
-            match crate::immunity::is_exposed(scrub, raw) {
+            let subject = Subject::Feature(scrub);
+            match crate::immunity::is_exposed(scrub, &self.host.core) {
                 Some(true) => {
                     let because = self.reason(scrub);
                     self.tell(Gap { subject, kind: GapKind::Unprotected, because, guest: Some(1), host: Some(0) });
@@ -247,7 +247,7 @@ impl Run<'_> {
     /// A limitation of what the guest does not have, or a scrub that this core does not need, is no news.
     fn matters(&self, feature: Feature) -> bool {
         let met = feature.row().requires.iter().all(|edge| self.guest.view.features.contains_any(edge.any));
-        met && self.has_its_leaf(feature) && !crate::immunity::is_immune(feature, self.host.core.raw)
+        met && self.has_its_leaf(feature) && !crate::immunity::is_immune(feature, &self.host.core)
     }
 
     /// Leaf 0AH speaks of nothing where its version is zero. No feature bit says so.
@@ -276,8 +276,9 @@ impl Run<'_> {
         for at in field_slots() {
             let row = at.field.row();
             let FieldValue::Known(value) = self.guest_value(row, at) else { continue };
-            let owner = described_component(at).is_none_or(|owner| self.guest.view.features.contains(owner));
             // Where the machine lacks the owner, that is the gap.
+            let both = |owner| self.guest.view.features.contains(owner) && self.host.may.contains(owner);
+            let owner = described_component(at).is_none_or(both);
             let open = is_open(row, &self.guest.view.features) && is_open(row, &self.host.may);
             let relevant = !matches!(row.merge, Merge::Local | Merge::Live | Merge::Fixed | Merge::Derived) && !is_identity(row);
             if open && owner && relevant {

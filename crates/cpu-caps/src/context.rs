@@ -1,15 +1,15 @@
 //! Rules that look at the rest of the policy: return-stack underflow, TSX, invariant TSC, PEBS.
 
-use cpuid_db::{Context, Feature, Field, FieldAt};
+use cpuid_db::{Context, Feature, FeatureSet, Field, FieldAt};
 
 use crate::finish::Work;
 use crate::{Cause, Outcome};
 
 /// Decides every feature whose rule is a function of the rest of the set.
 pub(crate) fn decide<const W: usize>(work: &mut Work<'_, W>) {
-    for feature in Feature::all() {
+    for feature in &FeatureSet::CONTEXT {
         let Some(context) = feature.row().context else { continue };
-        if work.is_requested_away(feature) {
+        if work.barred.contains(feature) {
             continue;
         }
         match context {
@@ -32,14 +32,14 @@ fn rsb<const W: usize>(work: &mut Work<'_, W>, feature: Feature, with_eibrs: boo
         work.withhold(feature, Cause::Requires(Feature::ARCH_CAPABILITIES));
     } else if work.set.contains(Feature::IBRS_ALL) != with_eibrs {
         work.decide(feature, Outcome::Withheld, Cause::Context, 0, None);
-    } else if pool.seen.contains_any(&either) {
+    } else if either.iter().any(|bit| pool.having.any.contains(*bit)) {
         let witnesses = either.map(|bit| pool.having(bit));
         let all = witnesses.iter().any(|tally| tally.count() == pool.machines().count());
         let count = witnesses.iter().map(|tally| tally.count()).max().unwrap_or(0);
         let witness = witnesses.iter().filter_map(|tally| tally.ids().next()).min();
         let outcome = if all { Outcome::Granted } else { Outcome::Raised };
         work.decide(feature, outcome, Cause::Limitation, count, witness);
-    } else if pool.unknown.contains_any(&either) {
+    } else if either.iter().any(|bit| pool.unknown.any.contains(*bit)) {
         work.tell(feature, Outcome::Undecided, Cause::Unrecorded, pool.unknown(feature));
     } else {
         work.tell(feature, Outcome::Withheld, Cause::MissingOnHost, pool.missing(feature));
@@ -81,8 +81,7 @@ fn invariant_tsc<const W: usize>(work: &mut Work<'_, W>, feature: Feature) {
         facts.is_some_and(|facts| facts.any() && facts.min == facts.max && facts.min != 0 && facts.unknown.is_empty())
     };
     let frequency = [Field::TSC_DENOMINATOR, Field::TSC_NUMERATOR, Field::CRYSTAL_HZ];
-    if !work.pool.identities.same_product() && !frequency.into_iter().all(agrees) {
-        work.set = work.set.without(feature);
+    if !work.pool.identities.one_product() && !frequency.into_iter().all(agrees) {
         work.decide(feature, Outcome::Withheld, Cause::Context, 0, None);
     }
 }
@@ -92,8 +91,7 @@ fn pebs<const W: usize>(work: &mut Work<'_, W>, feature: Feature) {
     work.decide_and(feature);
     let format = FieldAt { field: Field::PEBS_FMT, subleaf: 0 }.slot().and_then(|slot| work.pool.facts(slot));
     let same_format = format.is_some_and(|facts| facts.any() && facts.min == facts.max && facts.min != 0);
-    if work.set.contains(feature) && !(same_format && work.pool.identities.same_product()) {
-        work.set = work.set.without(feature);
+    if work.set.contains(feature) && !(same_format && work.same_product()) {
         work.decide(feature, Outcome::Withheld, Cause::Context, 0, None);
     }
 }

@@ -2,7 +2,6 @@
 
 use cpuid_db::{Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, OnConflict, Register, Vendor};
 
-use crate::decision::field_slots;
 use crate::finish::Work;
 use crate::pool::FieldFacts;
 use crate::view::{component, is_open};
@@ -33,14 +32,19 @@ fn owner_missing<const W: usize>(work: &Work<'_, W>, at: FieldAt) -> Option<Feat
 /// Withholds what machines cannot share, or refuses the pool. Returns whether anything was withheld.
 pub(crate) fn resolve_conflicts<const W: usize>(work: &mut Work<'_, W>) -> Result<bool, Refusal> {
     let mut changed = false;
-    for at in field_slots() {
+    let pool = work.pool;
+    for (slot, facts) in pool.told() {
+        let conflict = facts.any() && facts.min != facts.max;
+        if !conflict && facts.unknown.is_empty() {
+            continue;
+        }
+        let Some((at, _)) = cpuid_db::slots().get(slot).copied() else { continue };
         let row = at.field.row();
-        let Some(facts) = at.slot().and_then(|slot| work.pool.facts(slot)) else { continue };
         if row.merge != Merge::Equal || owner_missing(work, at).is_some() {
             continue;
         }
         let unknown_layout = !facts.unknown.is_empty() && described_component(at).is_some() && standard(work.identity.vendor, at).is_none();
-        let cause = match (facts.any() && facts.min != facts.max, unknown_layout) {
+        let cause = match (conflict, unknown_layout) {
             (true, _) => Cause::Conflict,
             (false, true) => Cause::Unrecorded,
             (false, false) => continue,
@@ -102,17 +106,21 @@ pub(crate) fn standard(vendor: Vendor, at: FieldAt) -> Option<u64> {
 
 /// Gives every field of every machine its value and decision.
 pub(crate) fn decide<const W: usize>(work: &mut Work<'_, W>) {
-    for at in field_slots() {
-        let Some(slot) = at.slot() else { continue };
-        let Some(facts) = work.pool.facts(slot) else { continue };
-        if !facts.any() && facts.unknown.is_empty() {
-            continue;
-        }
+    let pool = work.pool;
+    for (slot, facts) in pool.told() {
+        let Some((at, _)) = cpuid_db::slots().get(slot).copied() else { continue };
         let decision = match owner_missing(work, at) {
             Some(owner) => withheld(at.field.row(), Cause::Requires(owner)),
-            None => value_of(work, at, facts),
+            None => value_of(work, at, slot, facts),
         };
         work.decisions.set_field(slot, decision);
+    }
+    if work.request.identity.is_some() {
+        for (slot, (at, _)) in cpuid_db::slots().iter().enumerate() {
+            if let Some(decision) = asked_identity(work, *at) {
+                work.decisions.set_field(slot, decision);
+            }
+        }
     }
 }
 
@@ -120,7 +128,7 @@ fn withheld(row: &FieldRow, cause: Cause) -> FieldDecision {
     FieldDecision { outcome: Outcome::Withheld, rule: row.merge, cause, value: 0, count: 0, witness: None }
 }
 
-fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<W>) -> FieldDecision {
+fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, slot: usize, facts: &FieldFacts<W>) -> FieldDecision {
     let row = at.field.row();
     let rule = row.merge;
     if !facts.any() {
@@ -136,12 +144,12 @@ fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<
         }
         Merge::And => (facts.and, Outcome::Lowered, Cause::MissingOnHost, &facts.at_min),
         Merge::Equal => (chosen(work, at, facts), Outcome::Chosen, Cause::Conflict, &facts.at_min),
-        Merge::EqualOrZero if same && work.pool.identities.same_product() => (facts.min, Outcome::Granted, Cause::AllHosts, &facts.at_min),
+        Merge::EqualOrZero if same && work.same_product() => (facts.min, Outcome::Granted, Cause::AllHosts, &facts.at_min),
         Merge::EqualOrZero => (0, Outcome::Lowered, Cause::Conflict, &facts.at_min),
         _ => (facts.min, Outcome::Lowered, Cause::MissingOnHost, &facts.at_min),
     };
     let (count, witness) = (machines.count(), machines.ids().next());
-    if value == 0 && same && facts.min == 0 && facts.in_hardware {
+    if value == 0 && same && facts.min == 0 && work.pool.is_field_in_hardware(slot) {
         return FieldDecision { count: work.pool.machines().count(), ..withheld(row, Cause::NotInKvm) };
     }
     if same && value == facts.min {
@@ -155,15 +163,27 @@ fn value_of<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<
     FieldDecision { outcome, rule, cause, value, count, witness }
 }
 
+/// A part of the identity that the operator asked for, whatever the machines say.
+fn asked_identity<const W: usize>(work: &Work<'_, W>, at: FieldAt) -> Option<FieldDecision> {
+    let rule = at.field.row().merge;
+    let value = own_word(work, at)?;
+    Some(FieldDecision { outcome: Outcome::Chosen, rule, cause: Cause::Request, value, count: 0, witness: None })
+}
+
 /// The declared choice where machines differ and it does not matter: the identity's own words, else the smallest value.
 fn chosen<const W: usize>(work: &Work<'_, W>, at: FieldAt, facts: &FieldFacts<W>) -> u64 {
+    own_word(work, at).unwrap_or(facts.min)
+}
+
+/// What the guest's identity says in this field, if it is a part of the vendor, signature or name.
+fn own_word<const W: usize>(work: &Work<'_, W>, at: FieldAt) -> Option<u64> {
     let row = at.field.row();
-    let FieldPlace::Cpuid { leaf, register, .. } = row.place else { return facts.min };
+    let FieldPlace::Cpuid { leaf, register, .. } = row.place else { return None };
     match leaf {
-        0 => u64::from(work.identity.vendor.leaf_0(0).get(register)),
-        1 if register == Register::Eax => row.get(u64::from(work.identity.signature.0)),
-        0x8000_0002..=0x8000_0004 => row.get(u64::from(brand_word(&work.identity.brand, leaf, register))),
-        _ => facts.min,
+        0 => Some(u64::from(work.identity.vendor.leaf_0(0).get(register))),
+        1 if register == Register::Eax => Some(row.get(u64::from(work.identity.signature.0))),
+        0x8000_0002..=0x8000_0004 => Some(row.get(u64::from(brand_word(&work.identity.brand, leaf, register)))),
+        _ => None,
     }
 }
 

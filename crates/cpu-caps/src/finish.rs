@@ -1,25 +1,9 @@
 //! From facts to a policy: merge rules, ceiling, closure, context, closure again, shape. Once, in this order.
 
-use core::fmt;
+use cpuid_db::{Emulation, Feature, FeatureSet, Merge, Policy};
 
-use cpuid_db::{Emulation, Feature, FeatureSet, FieldAt, Kvm, Merge, Policy, TableFull, Vendor};
-
-use crate::accept::opens_msr;
 use crate::closure::close;
-use crate::{Cause, Decision, Decisions, Identity, Outcome, Pool, Tally};
-
-/// What the operator asks for beside the default, "everything that can be promised".
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Request {
-    /// Features that the guest must have.
-    pub with: FeatureSet,
-    /// Features that the guest must not have.
-    pub without: FeatureSet,
-    /// Mix vendors all the same.
-    pub any_vendor: bool,
-    /// Obey even where that makes the guest believe what the hardware does not do (hiding an innate bit).
-    pub force: bool,
-}
+use crate::{Base, Cause, Decisions, Identity, Outcome, Pool, Refusal, Request, Tally};
 
 /// The guest policy of a pool, and every decision that led to it.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,76 +14,37 @@ pub struct Baseline {
     pub features: FeatureSet,
     /// Who the guest's CPU says it is.
     pub identity: Identity,
-    /// Whether the identity was chosen because machines differ.
+    /// Whether the identity was chosen because machines differ, and not asked for.
     pub identity_chosen: bool,
     /// One decision per feature and per merged field.
     pub decisions: Decisions,
 }
 
-/// Why there is no policy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// A pool without machines.
-    Empty,
-    /// Machines of different vendors.
-    Vendors(Vendor, Vendor),
-    /// A field on which machines must agree.
-    Field {
-        /// The field.
-        at: FieldAt,
-        /// The smallest value and a machine that has it.
-        low: (u64, Option<u32>),
-        /// The largest value and a machine that has it.
-        high: (u64, Option<u32>),
-    },
-    /// A feature was asked for and cannot be given.
-    Impossible {
-        /// The feature.
-        feature: Feature,
-        /// What became of it.
-        decision: Decision,
-    },
-    /// A feature that describes what the hardware does cannot be hidden honestly.
-    Innate(Feature),
-    /// The policy has more leaves than a table holds.
-    Full(TableFull),
+/// A baseline as near to the request as the pool allows, and what of the request it does not keep.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Attempt {
+    /// The guest policy without the features that cannot be given, and with those that cannot be hidden.
+    pub baseline: Baseline,
+    /// Features that were asked for and cannot be given; each has its decision in the baseline.
+    pub impossible: FeatureSet,
+    /// Features that were to be hidden, describe what the hardware does, and so are shown all the same.
+    pub innate: FeatureSet,
 }
 
-impl From<TableFull> for Refusal {
-    fn from(full: TableFull) -> Self {
-        Self::Full(full)
+impl Attempt {
+    /// What [`finish`] says when the request is not kept in full.
+    pub fn refusal(&self) -> Option<Refusal> {
+        refusal(&self.baseline, &self.impossible, &self.innate)
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("a pool without machines has no baseline"),
-            Self::Vendors(low, high) => write!(f, "the pool mixes {low} and {high}: their feature bits, errata and MSRs differ"),
-            Self::Field { at, low, high } => {
-                #[cfg(feature = "names")]
-                write!(f, "{} differs: {:#x} and {:#x}; no guest can run on both", at.field.name(), low.0, high.0)?;
-                #[cfg(not(feature = "names"))]
-                write!(f, "field {} differs: {:#x} and {:#x}; no guest can run on both", at.field.index(), low.0, high.0)?;
-                Ok(())
-            }
-            Self::Impossible { feature, decision } => {
-                write!(f, "{feature} was asked for and cannot be given: {}", decision.cause.name())?;
-                match decision.cause {
-                    Cause::Requires(parent) => write!(f, " {parent}"),
-                    _ => Ok(()),
-                }
-            }
-            Self::Innate(feature) => {
-                write!(f, "{feature} describes what the hardware does and cannot be hidden honestly; force it to do so all the same")
-            }
-            Self::Full(full) => write!(f, "the policy does not fit: {full}"),
-        }
+fn refusal(baseline: &Baseline, impossible: &FeatureSet, innate: &FeatureSet) -> Option<Refusal> {
+    if let Some(feature) = innate.after(None) {
+        return Some(Refusal::Innate { feature, all: *innate });
     }
+    let feature = impossible.after(None)?;
+    Some(Refusal::Impossible { feature, decision: baseline.decisions.feature(feature), all: *impossible })
 }
-
-impl core::error::Error for Refusal {}
 
 /// The state of one run.
 pub(crate) struct Work<'a, const W: usize> {
@@ -107,8 +52,14 @@ pub(crate) struct Work<'a, const W: usize> {
     pub(crate) request: &'a Request,
     /// Bits that the guest has so far.
     pub(crate) set: FeatureSet,
-    pub(crate) decisions: Decisions,
+    pub(crate) decisions: &'a mut Decisions,
     pub(crate) identity: Identity,
+    /// What the request keeps from the guest, whatever the machines have.
+    pub(crate) barred: FeatureSet,
+    /// What was to be hidden and cannot be.
+    innate: FeatureSet,
+    /// What may lack a prerequisite since the last closure.
+    suspects: FeatureSet,
 }
 
 /// Decides what a guest of this pool gets.
@@ -116,15 +67,71 @@ pub(crate) struct Work<'a, const W: usize> {
 /// # Errors
 /// [`Refusal`] when no policy is right on all machines, or the request is impossible.
 pub fn finish<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Baseline, Refusal> {
-    let (identity, identity_chosen) = pool.identities.chosen().ok_or(Refusal::Empty)?;
-    if let Some((low, high)) = pool.identities.vendors_differ().filter(|_| !request.any_vendor) {
-        return Err(Refusal::Vendors(low, high));
+    let mut baseline = Baseline::new();
+    baseline.resolve(pool, request)?;
+    Ok(baseline)
+}
+
+/// Decides what comes nearest to the request: like [`finish`], but features that cannot be given or hidden are told, not refused.
+///
+/// # Errors
+/// [`Refusal`] when no policy at all is right on all machines.
+pub fn attempt<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Attempt, Refusal> {
+    let mut baseline = Baseline::new();
+    let (impossible, innate) = fill(&mut baseline, pool, request)?;
+    Ok(Attempt { baseline, impossible, innate })
+}
+
+impl Baseline {
+    /// Room for a baseline; nothing is decided.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            policy: Policy::new(),
+            features: FeatureSet::EMPTY,
+            identity: Identity::NONE,
+            identity_chosen: false,
+            decisions: Decisions::NONE,
+        }
     }
-    let mut work = Work { pool, request, set: FeatureSet::EMPTY, decisions: Decisions::new(), identity };
-    for feature in Feature::all() {
-        work.merge(feature);
+
+    /// [`finish`] in place. A baseline is large; who resolves many guests one after the other saves two copies for each.
+    ///
+    /// # Errors
+    /// [`Refusal`] as [`finish`]; what the baseline holds then is of no use.
+    pub fn resolve<const W: usize>(&mut self, pool: &Pool<W>, request: &Request) -> Result<(), Refusal> {
+        let (impossible, innate) = fill(self, pool, request)?;
+        refusal(self, &impossible, &innate).map_or(Ok(()), Err)
     }
-    work.obey()?;
+}
+
+impl Default for Baseline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Decides everything, in place: a baseline is too large to be handed around. Returns what was asked for and is impossible,
+/// and what was to be hidden and is innate.
+fn fill<const W: usize>(baseline: &mut Baseline, pool: &Pool<W>, request: &Request) -> Result<(FeatureSet, FeatureSet), Refusal> {
+    let machines = pool.machines();
+    (baseline.identity, baseline.identity_chosen) = identity(pool, request)?;
+    baseline.decisions.reset(machines.count(), machines.ids().next());
+    baseline.policy.clear();
+    let mut work = Work {
+        pool,
+        request,
+        set: FeatureSet::EMPTY,
+        decisions: &mut baseline.decisions,
+        identity: baseline.identity,
+        barred: request.base.left_out().difference(&request.with),
+        innate: FeatureSet::EMPTY,
+        suspects: FeatureSet::EMPTY,
+    };
+    crate::merge::decide(&mut work);
+    work.leave_out();
+    work.obey();
+    work.suspects = crate::closure::suspects(&work.set);
     work.close();
     crate::context::decide(&mut work);
     work.close();
@@ -135,24 +142,46 @@ pub fn finish<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<Basel
     work.close();
     work.mirror_aliases();
     work.settle_moot();
-    work.check_request()?;
     crate::fields::decide(&mut work);
-    let policy = crate::shape::build(&work)?;
-    Ok(Baseline { policy, features: work.set, identity, identity_chosen, decisions: work.decisions })
+    let (impossible, innate) = (request.with.difference(&work.set), work.innate);
+    crate::shape::build(&work, &mut baseline.policy)?;
+    baseline.features = work.set;
+    Ok((impossible, innate))
 }
 
-/// A bit of another hypervisor's leaf: it describes where the dump was taken, or is set per VM, and is not merged.
-pub(crate) fn is_foreign_hypervisors(feature: Feature) -> bool {
-    let owner = cpuid_db::words().get(feature.word()).and_then(|word| word.hypervisor);
-    owner.is_some_and(|owner| owner != crate::shape::KVM_SIGNATURE)
+/// Who the guest's CPU says it is, and whether that was chosen because machines differ.
+fn identity<const W: usize>(pool: &Pool<W>, request: &Request) -> Result<(Identity, bool), Refusal> {
+    let (own, chosen) = pool.identities.chosen().ok_or(Refusal::Empty)?;
+    if let Some((low, high)) = pool.identities.vendors_differ().filter(|_| !request.any_vendor) {
+        return Err(Refusal::Vendors(low, high));
+    }
+    match request.identity {
+        Some(asked) if asked.vendor != own.vendor && !request.any_vendor => {
+            Err(Refusal::Identity { pool: own.vendor, asked: asked.vendor })
+        }
+        Some(asked) => Ok((asked, false)),
+        None => Ok((own, chosen)),
+    }
 }
 
 impl<const W: usize> Work<'_, W> {
     pub(crate) fn decide(&mut self, feature: Feature, outcome: Outcome, cause: Cause, count: u32, witness: Option<u32>) {
         let given = matches!(outcome, Outcome::Granted | Outcome::Raised);
-        self.set.set(feature, given);
-        let rule = feature.row().merge;
-        self.decisions.set_feature(feature, Decision { outcome, rule, cause, count, witness });
+        if given != self.set.contains(feature) {
+            self.set.set(feature, given);
+            if given {
+                self.suspects.set(feature, true);
+            } else {
+                self.suspects.add_dependants(feature);
+            }
+        }
+        self.decisions.set_feature(feature, outcome, cause, count, witness);
+    }
+
+    /// Withholds features for a reason that is nobody's.
+    pub(crate) fn withhold_all(&mut self, features: &FeatureSet, cause: Cause) {
+        self.set = self.set.difference(features);
+        self.decisions.repaint(features, Outcome::Withheld, cause);
     }
 
     pub(crate) fn tell(&mut self, feature: Feature, outcome: Outcome, cause: Cause, machines: &Tally<W>) {
@@ -163,130 +192,79 @@ impl<const W: usize> Work<'_, W> {
         self.decide(feature, Outcome::Withheld, cause, 0, None);
     }
 
-    pub(crate) fn is_requested_away(&self, feature: Feature) -> bool {
-        self.request.without.contains(feature)
+    /// Whether all machines are one product, and the guest's CPU is of its model too.
+    pub(crate) fn same_product(&self) -> bool {
+        self.pool.identities.same_product(self.identity.signature)
     }
 
-    /// The first word about a feature: its merge rule under the ceiling.
-    fn merge(&mut self, feature: Feature) {
-        let row = feature.row();
-        match row.merge {
-            Merge::Or => self.decide_or(feature),
-            Merge::Live => self.decide_static(feature, Cause::Live),
-            Merge::Local => self.decide_static(feature, Cause::Local),
-            _ => self.decide_and(feature),
-        }
-        if self.set.contains(feature) && is_foreign_hypervisors(feature) {
-            self.withhold(feature, Cause::Local);
-        }
-        let foreign = !row.vendors.is_empty() && !row.vendors.contains(self.identity.vendor.set());
-        if foreign && self.set.contains(feature) && !self.pool.in_hardware.contains(feature) {
-            self.withhold(feature, Cause::Foreign);
-        }
-    }
-
-    /// All machines, within the ceiling.
+    /// All machines, within the ceiling: the decision about one feature whose rule is a function that begins with this.
     pub(crate) fn decide_and(&mut self, feature: Feature) {
         let pool = self.pool;
-        let fixed = feature.row().merge == Merge::Fixed || matches!(feature.row().kvm, Kvm::Emulated | Kvm::Fixed);
-        if !pool.lacked.contains(feature) {
-            let cause = if fixed && !pool.missing(feature).is_empty() { Cause::Fixed } else { Cause::AllHosts };
-            let cause = if feature.row().merge == Merge::Fixed { Cause::Fixed } else { cause };
-            self.decide(feature, Outcome::Granted, cause, pool.machines().count(), None);
-            return;
-        }
         let (denied, missing, unknown) = (pool.denied(feature), pool.missing(feature), pool.unknown(feature));
         if !denied.is_empty() {
             self.tell(feature, Outcome::Withheld, Cause::NotInKvm, denied);
         } else if !missing.is_empty() {
             self.tell(feature, Outcome::Withheld, Cause::MissingOnHost, missing);
-        } else {
+        } else if !unknown.is_empty() {
             self.tell(feature, Outcome::Withheld, Cause::Unrecorded, unknown);
-        }
-    }
-
-    /// Any machine. The ceiling does not matter: KVM shows the guest whatever bit the policy sets.
-    fn decide_or(&mut self, feature: Feature) {
-        let pool = self.pool;
-        let row = feature.row();
-        let having = pool.having(feature);
-        if row.kvm == Kvm::Never && row.intercepted && !pool.denied(feature).is_empty() {
-            // Announcing it would tell of what a guest never meets.
-            self.tell(feature, Outcome::Withheld, Cause::NotInKvm, pool.denied(feature));
-        } else if opens_msr(row) && pool.lacked.contains(feature) {
-            // It would open an MSR that not every machine can provide.
-            self.decide_and(feature);
-        } else if !having.is_empty() {
-            let everywhere = having.count() == pool.machines().count();
-            let outcome = if everywhere { Outcome::Granted } else { Outcome::Raised };
-            self.tell(feature, outcome, Cause::Limitation, having);
-        } else if pool.unknown.contains(feature) {
-            self.tell(feature, Outcome::Undecided, Cause::Unrecorded, pool.unknown(feature));
         } else {
-            self.tell(feature, Outcome::Withheld, Cause::MissingOnHost, pool.missing(feature));
+            self.decide(feature, Outcome::Granted, Cause::AllHosts, pool.machines().count(), None);
         }
     }
 
-    /// A static value that is never merged.
-    fn decide_static(&mut self, feature: Feature, cause: Cause) {
-        let value = feature.row().value && self.pool.seen.contains(feature);
-        self.decide(feature, Outcome::Chosen, cause, 0, None);
-        self.set.set(feature, value);
+    /// What the base of the request does not have. A model speaks first: what it lacks would be left out on any machines.
+    /// That a feature is pinned matters only where it could be given.
+    fn leave_out(&mut self) {
+        let (left_out, cause) = match self.request.base {
+            Base::Only(_) => (self.barred, Cause::Request),
+            _ => (self.barred.intersection(&self.set), Cause::Pinned),
+        };
+        self.withhold_all(&left_out, cause);
     }
 
     /// What the operator asked for by name.
-    fn obey(&mut self) -> Result<(), Refusal> {
-        for feature in &self.request.without {
-            let limited = self.pool.seen.contains(feature) && feature.row().innate;
-            if limited && !self.request.force {
-                return Err(Refusal::Innate(feature));
-            }
-            self.withhold(feature, Cause::Request);
+    fn obey(&mut self) {
+        let request = self.request;
+        if !request.force {
+            self.innate = request.without.intersection(&self.pool.having.any).intersection(&FeatureSet::INNATE);
         }
+        let without = request.without.difference(&self.innate);
+        self.barred = self.barred.union(&without);
+        self.withhold_all(&without, Cause::Request);
+        let pool = self.pool;
+        let lacked = pool.lacked();
         for feature in &self.request.with.difference(&self.set) {
-            let pool = self.pool;
             let row = feature.row();
             let emulated = match row.emulation {
                 Emulation::None => false,
                 Emulation::Always => true,
-                Emulation::With(other) => !pool.lacked.contains(other),
+                Emulation::With(other) => !lacked.contains(other),
             };
             let harmless = row.merge == Merge::Or && row.gates.is_empty();
-            if emulated {
+            if FeatureSet::OTHER_HYPERVISORS.contains(feature) {
+                // Its leaf is not there to hold the bit.
+            } else if emulated {
                 self.tell(feature, Outcome::Granted, Cause::Emulated, pool.missing(feature));
-            } else if harmless || !pool.lacked.contains(feature) {
+            } else if harmless || !lacked.contains(feature) {
                 self.decide(feature, Outcome::Granted, Cause::Request, 0, None);
             }
-        }
-        Ok(())
-    }
-
-    /// Every feature that was asked for must have survived.
-    fn check_request(&self) -> Result<(), Refusal> {
-        match self.request.with.difference(&self.set).iter().next() {
-            Some(feature) => Err(Refusal::Impossible { feature, decision: self.decisions.feature(feature) }),
-            None => Ok(()),
         }
     }
 
     /// Withholds what has lost a prerequisite.
     fn close(&mut self) {
-        let mut set = self.set;
-        let decisions = &mut self.decisions;
-        close(&mut set, &self.request.with, |feature, parent| {
-            let cause = Cause::Requires(parent);
-            let decision = Decision { outcome: Outcome::Withheld, rule: feature.row().merge, cause, count: 0, witness: None };
-            decisions.set_feature(feature, decision);
+        let suspects = core::mem::take(&mut self.suspects);
+        let decisions = &mut *self.decisions;
+        close(&mut self.set, suspects, &self.request.with, |feature, parent| {
+            decisions.set_feature(feature, Outcome::Withheld, Cause::Requires(parent), 0, None);
         });
-        self.set = set;
     }
 
     /// Nobody needs to find out about a limitation of something that the guest does not get.
     fn settle_moot(&mut self) {
-        for feature in Feature::all() {
-            let undecided = self.decisions.feature(feature).outcome == Outcome::Undecided;
+        for feature in &self.decisions.undecided() {
             let mut edges = feature.row().requires.iter();
-            let unmet = edges.find(|edge| undecided && !self.set.contains_any(edge.any));
+            let unmet = edges.find(|edge| !self.set.contains_any(edge.any));
             if let Some(parent) = unmet.and_then(|edge| edge.any.first()) {
                 self.withhold(feature, Cause::Requires(*parent));
             }
@@ -295,11 +273,11 @@ impl<const W: usize> Work<'_, W> {
 
     /// AMD repeats bits of leaf 1 in leaf 8000_0001H; other vendors do not.
     fn mirror_aliases(&mut self) {
-        for feature in Feature::all() {
-            let Some(original) = feature.row().alias_of else { continue };
-            let on = self.identity.vendor.is_amd_compatible() && self.set.contains(original);
-            let outcome = if on { Outcome::Granted } else { Outcome::Withheld };
-            self.decide(feature, outcome, Cause::Derived, 0, None);
-        }
+        let copies = self.identity.vendor.is_amd_compatible();
+        let has_original = |feature: &Feature| feature.row().alias_of.is_some_and(|original| self.set.contains(original));
+        let on: FeatureSet = FeatureSet::ALIASES.iter().filter(|feature| copies && has_original(feature)).collect();
+        self.withhold_all(&FeatureSet::ALIASES, Cause::Derived);
+        self.set = self.set.union(&on);
+        self.decisions.repaint(&on, Outcome::Granted, Cause::Derived);
     }
 }

@@ -14,6 +14,9 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Nobody.
+    pub(crate) const NONE: Self = Self { vendor: Vendor::Other([0; 12]), signature: Signature(0), brand: [0; 48] };
+
     /// Reads the identity of a CPU.
     pub fn of(policy: &Policy) -> Self {
         Self { vendor: policy.vendor(), signature: policy.signature(), brand: policy.brand() }
@@ -55,8 +58,13 @@ impl Identities {
     }
 
     /// Whether all machines are the same product: one vendor, signature and name.
-    pub(crate) fn same_product(&self) -> bool {
+    pub(crate) fn one_product(&self) -> bool {
         self.span.is_some_and(|(low, high)| low.key() == high.key() && low.brand != [0; 48])
+    }
+
+    /// Whether all machines are the same product, and a guest with this signature is of its model.
+    pub(crate) fn same_product(&self, guest: Signature) -> bool {
+        self.one_product() && self.span.is_some_and(|(low, _)| low.signature == guest)
     }
 
     /// The identity that a guest of the whole pool gets: the oldest signature, and a neutral name where names differ.

@@ -3,7 +3,7 @@
 
 use cpuid_db::Feature;
 
-use crate::View;
+use crate::{Core, View};
 
 /// One reason why a core does not leak what a scrub would clear.
 enum Immune {
@@ -34,14 +34,17 @@ const FBSDP: &[Immune] = &[Says(Feature::FBSDP_NO)];
 const PSDP: &[Immune] = &[Says(Feature::PSDP_NO)];
 
 /// Whether the core is known not to need this scrub; false for everything that is no scrub.
-pub(crate) fn is_immune(scrub: Feature, raw: &View) -> bool {
+pub(crate) fn is_immune(scrub: Feature, core: &Core) -> bool {
+    let raw = core.raw;
     let known = |feature: &Feature| !raw.unknown.contains(*feature);
     let closed = |reason: &Immune| match reason {
         Says(feature) => known(feature) && raw.features.contains(*feature),
         Lacks(feature) => known(feature) && !raw.features.contains(*feature),
     };
     let leaks = SCRUBS.iter().find(|(feature, _)| *feature == scrub);
-    leaks.is_some_and(|(_, leaks)| leaks.iter().all(|reasons| reasons.iter().any(closed)))
+    // MDS, TAA, stale MMIO data and RFDS are Intel's; what AMD's VERW clears are its own scheduler attacks.
+    let others = core.identity.vendor.is_amd_compatible() && scrub != Feature::VERW_CLEAR;
+    leaks.is_some_and(|(_, leaks)| others || leaks.iter().all(|reasons| reasons.iter().any(closed)))
 }
 
 /// The scrubs.
@@ -51,9 +54,10 @@ pub(crate) fn scrubs() -> impl Iterator<Item = Feature> {
 
 /// Whether a guest that counts on this scrub is exposed here: the core lacks it, and is not known to need none.
 /// `None` where that is not recorded.
-pub(crate) fn is_exposed(scrub: Feature, raw: &View) -> Option<bool> {
+pub(crate) fn is_exposed(scrub: Feature, core: &Core) -> Option<bool> {
+    let raw = core.raw;
     let recorded = !raw.unknown.contains(scrub);
-    let needless = raw.features.contains(scrub) || is_immune(scrub, raw);
+    let needless = raw.features.contains(scrub) || is_immune(scrub, core);
     if needless { Some(false) } else { recorded.then_some(true) }
 }
 

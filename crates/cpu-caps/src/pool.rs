@@ -2,6 +2,7 @@
 
 use cpuid_db::{FIELD_SLOTS, Feature, FeatureSet, Field, FieldAt, FieldRow, Merge, ZeroMeans};
 
+use crate::facts::{Sayings, SlotSet};
 use crate::identity::Identities;
 use crate::{FieldValue, Identity, Tally, View, WITNESSES};
 
@@ -25,19 +26,6 @@ pub struct Machine<'a> {
     pub cores: &'a [Core<'a>],
 }
 
-/// Which machines said what about one feature.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct FeatureTallies<const W: usize> {
-    /// The hardware lacks it, and the ceiling does not give it.
-    pub(crate) missing: Tally<W>,
-    /// The hardware has it, the ceiling does not give it.
-    pub(crate) denied: Tally<W>,
-    /// Nobody knows.
-    pub(crate) unknown: Tally<W>,
-    /// The hardware or the ceiling has it.
-    pub(crate) having: Tally<W>,
-}
-
 /// What is known about one merged field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FieldFacts<const W: usize> {
@@ -48,21 +36,11 @@ pub(crate) struct FieldFacts<const W: usize> {
     pub(crate) at_min: Tally<W>,
     pub(crate) at_max: Tally<W>,
     pub(crate) unknown: Tally<W>,
-    /// The hardware of some machine has a value other than zero, whatever the ceiling gives.
-    pub(crate) in_hardware: bool,
 }
 
 impl<const W: usize> FieldFacts<W> {
-    const NONE: Self = Self {
-        min: u64::MAX,
-        max: 0,
-        and: u64::MAX,
-        or: 0,
-        at_min: Tally::EMPTY,
-        at_max: Tally::EMPTY,
-        unknown: Tally::EMPTY,
-        in_hardware: false,
-    };
+    const NONE: Self =
+        Self { min: u64::MAX, max: 0, and: u64::MAX, or: 0, at_min: Tally::EMPTY, at_max: Tally::EMPTY, unknown: Tally::EMPTY };
 
     /// Whether any machine contributed a value.
     pub(crate) const fn any(&self) -> bool {
@@ -95,7 +73,6 @@ impl<const W: usize> FieldFacts<W> {
         self.and &= other.and;
         self.or |= other.or;
         self.unknown.merge(&other.unknown);
-        self.in_hardware |= other.in_hardware;
         if !other.any() {
             return;
         }
@@ -118,41 +95,63 @@ impl<const W: usize> FieldFacts<W> {
 pub struct Pool<const W: usize = WITNESSES> {
     machines: Tally<W>,
     pub(crate) identities: Identities,
-    /// Set if any machine lacks the bit, by missing, denial or ignorance.
-    pub(crate) lacked: FeatureSet,
+    /// The hardware lacks it, and the ceiling does not give it.
+    pub(crate) missing: Sayings<W>,
+    /// The hardware has it, the ceiling does not give it.
+    pub(crate) denied: Sayings<W>,
+    /// Nobody knows.
+    pub(crate) unknown: Sayings<W>,
+    /// The hardware or the ceiling has it.
+    pub(crate) having: Sayings<W>,
     /// Set if any machine's hardware has the bit.
     pub(crate) in_hardware: FeatureSet,
-    /// Set if any machine's hardware or ceiling has the bit.
-    pub(crate) seen: FeatureSet,
-    /// Set if on any machine nobody knows.
-    pub(crate) unknown: FeatureSet,
-    tallies: [FeatureTallies<W>; Feature::COUNT],
     fields: [FieldFacts<W>; FIELD_SLOTS],
+    /// Fields of which any machine says something.
+    told: SlotSet,
+    /// Fields that are other than zero in some machine's hardware, whatever the ceiling gives.
+    fields_in_hardware: SlotSet,
     /// Machines on which XBEGIN is undefined: neither RTM nor RTM_ALWAYS_ABORT.
     pub(crate) without_rtm_opcode: Tally<W>,
 }
 
 impl<const W: usize> Pool<W> {
-    const NOBODY: Tally<W> = Tally::EMPTY;
-
     /// No machine.
     pub const fn new() -> Self {
-        let none = FeatureTallies { missing: Tally::EMPTY, denied: Tally::EMPTY, unknown: Tally::EMPTY, having: Tally::EMPTY };
         Self {
             machines: Tally::EMPTY,
             identities: Identities::NONE,
-            lacked: FeatureSet::EMPTY,
+            missing: Sayings::NONE,
+            denied: Sayings::NONE,
+            unknown: Sayings::NONE,
+            having: Sayings::NONE,
             in_hardware: FeatureSet::EMPTY,
-            seen: FeatureSet::EMPTY,
-            unknown: FeatureSet::EMPTY,
-            tallies: [none; Feature::COUNT],
             fields: [FieldFacts::NONE; FIELD_SLOTS],
+            told: SlotSet::EMPTY,
+            fields_in_hardware: SlotSet::EMPTY,
             without_rtm_opcode: Tally::EMPTY,
         }
     }
 
+    /// Forgets all machines. Cheaper than a new pool, which is large, when few machines were added.
+    pub fn clear(&mut self) {
+        self.machines = Tally::EMPTY;
+        self.identities = Identities::NONE;
+        for sayings in [&mut self.missing, &mut self.denied, &mut self.unknown, &mut self.having] {
+            sayings.clear();
+        }
+        self.in_hardware = FeatureSet::EMPTY;
+        for slot in self.told.iter() {
+            if let Some(facts) = self.fields.get_mut(slot) {
+                *facts = FieldFacts::NONE;
+            }
+        }
+        (self.told, self.fields_in_hardware) = (SlotSet::EMPTY, SlotSet::EMPTY);
+        self.without_rtm_opcode = Tally::EMPTY;
+    }
+
     /// Adds a machine.
     pub fn add(&mut self, machine: &Machine) {
+        let before = self.machines;
         self.machines.add(machine.id);
         self.add_fields(machine);
         let mut sums = Sums::default();
@@ -161,25 +160,14 @@ impl<const W: usize> Pool<W> {
             sums.add(core);
             self.note_hardware(core.raw);
         }
-        self.lacked = self.lacked.union(&sums.missing).union(&sums.denied).union(&sums.unknown);
         self.in_hardware = self.in_hardware.union(&sums.in_hardware);
-        self.seen = self.seen.union(&sums.having);
-        self.unknown = self.unknown.union(&sums.unknown);
         if sums.no_rtm_opcode {
             self.without_rtm_opcode.add(machine.id);
         }
-        self.tally(machine.id, &sums.missing, |tallies| &mut tallies.missing);
-        self.tally(machine.id, &sums.denied, |tallies| &mut tallies.denied);
-        self.tally(machine.id, &sums.unknown, |tallies| &mut tallies.unknown);
-        self.tally(machine.id, &sums.having, |tallies| &mut tallies.having);
-    }
-
-    fn tally(&mut self, id: u32, features: &FeatureSet, which: impl Fn(&mut FeatureTallies<W>) -> &mut Tally<W>) {
-        for feature in features {
-            if let Some(tallies) = self.tallies.get_mut(feature.index()) {
-                which(tallies).add(id);
-            }
-        }
+        self.missing.add(machine.id, &sums.missing, &before);
+        self.denied.add(machine.id, &sums.denied, &before);
+        self.unknown.add(machine.id, &sums.unknown, &before);
+        self.having.add(machine.id, &sums.having, &before);
     }
 
     fn add_fields(&mut self, machine: &Machine) {
@@ -189,39 +177,46 @@ impl<const W: usize> Pool<W> {
             let (low, high) = row.subleaves();
             let slots = first..=first + (high - low) as usize;
             for (slot, facts) in slots.clone().zip(self.fields.get_mut(slots).unwrap_or(&mut [])) {
-                let values = machine.cores.iter().filter_map(|core| {
-                    let value = core.ceiling.fields.get(slot)?;
-                    Some(value_for(row, *value, &|same| core.ceiling.field(FieldAt { field: same, subleaf: low })))
-                });
-                facts.merge(&FieldFacts::of(machine.id, values));
+                let values = machine.cores.iter().filter_map(|core| core.ceiling.fields.get(slot).map(|value| (core, *value)));
+                if !absence_counts(row) && values.clone().all(|(_, value)| value == FieldValue::Absent) {
+                    continue;
+                }
+                let values =
+                    values.map(|(core, value)| value_for(row, value, &|same| core.ceiling.field(FieldAt { field: same, subleaf: low })));
+                let news = FieldFacts::of(machine.id, values);
+                if news.any() || !news.unknown.is_empty() {
+                    facts.merge(&news);
+                    self.told.insert(slot);
+                }
             }
         }
     }
 
     fn note_hardware(&mut self, raw: &View) {
-        for (facts, value) in self.fields.iter_mut().zip(&raw.fields) {
-            facts.in_hardware |= value.known().is_some_and(|value| value != 0);
+        for (slot, value) in raw.fields.iter().enumerate() {
+            if value.known().is_some_and(|value| value != 0) {
+                self.fields_in_hardware.insert(slot);
+            }
         }
     }
 
     /// Adds everything that another pool knows.
     pub fn merge(&mut self, other: &Self) {
+        self.missing.merge(&other.missing, &self.machines, &other.machines);
+        self.denied.merge(&other.denied, &self.machines, &other.machines);
+        self.unknown.merge(&other.unknown, &self.machines, &other.machines);
+        self.having.merge(&other.having, &self.machines, &other.machines);
         self.machines.merge(&other.machines);
         self.identities.merge(&other.identities);
-        self.lacked = self.lacked.union(&other.lacked);
         self.in_hardware = self.in_hardware.union(&other.in_hardware);
-        self.seen = self.seen.union(&other.seen);
-        self.unknown = self.unknown.union(&other.unknown);
         self.without_rtm_opcode.merge(&other.without_rtm_opcode);
-        for (mine, theirs) in self.tallies.iter_mut().zip(&other.tallies) {
-            mine.missing.merge(&theirs.missing);
-            mine.denied.merge(&theirs.denied);
-            mine.unknown.merge(&theirs.unknown);
-            mine.having.merge(&theirs.having);
+        for slot in other.told.iter() {
+            if let (Some(mine), Some(theirs)) = (self.fields.get_mut(slot), other.fields.get(slot)) {
+                mine.merge(theirs);
+            }
         }
-        for (mine, theirs) in self.fields.iter_mut().zip(&other.fields) {
-            mine.merge(theirs);
-        }
+        self.told.merge(&other.told);
+        self.fields_in_hardware.merge(&other.fields_in_hardware);
     }
 
     /// The machines: how many, and the first few.
@@ -231,22 +226,37 @@ impl<const W: usize> Pool<W> {
 
     /// Machines whose hardware lacks the feature.
     pub fn missing(&self, feature: Feature) -> &Tally<W> {
-        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.missing)
+        self.missing.of(feature, &self.machines)
     }
 
     /// Machines whose hardware has the feature while the hypervisor does not give it.
     pub fn denied(&self, feature: Feature) -> &Tally<W> {
-        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.denied)
+        self.denied.of(feature, &self.machines)
     }
 
     /// Machines of which nobody knows.
     pub fn unknown(&self, feature: Feature) -> &Tally<W> {
-        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.unknown)
+        self.unknown.of(feature, &self.machines)
     }
 
     /// Machines that have the feature.
     pub fn having(&self, feature: Feature) -> &Tally<W> {
-        self.tallies.get(feature.index()).map_or(&Self::NOBODY, |tallies| &tallies.having)
+        self.having.of(feature, &self.machines)
+    }
+
+    /// Features that some machine lacks, by missing, denial or ignorance.
+    pub(crate) fn lacked(&self) -> FeatureSet {
+        self.missing.any.union(&self.denied.any).union(&self.unknown.any)
+    }
+
+    /// Fields of which any machine says something, in order of slot.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (usize, &FieldFacts<W>)> {
+        self.told.iter().filter_map(|slot| Some((slot, self.fields.get(slot)?)))
+    }
+
+    /// Whether some machine's hardware has a value other than zero in this field.
+    pub(crate) fn is_field_in_hardware(&self, slot: usize) -> bool {
+        self.fields_in_hardware.contains(slot)
     }
 
     pub(crate) fn facts(&self, slot: usize) -> Option<&FieldFacts<W>> {
@@ -266,13 +276,14 @@ impl<const W: usize> Default for Pool<W> {
     }
 }
 
+/// Whether a machine without the field has a say: where the smallest value wins, having nothing is the smallest value.
+const fn absence_counts(row: &FieldRow) -> bool {
+    matches!(row.merge, Merge::Min | Merge::And | Merge::EqualOrZero)
+}
+
 /// What counts as a machine's value in a merge.
 pub(crate) fn value_for(row: &FieldRow, value: FieldValue, other: &dyn Fn(Field) -> FieldValue) -> FieldValue {
-    let value = match (row.merge, value) {
-        // Where the smallest value wins, having nothing is the smallest value.
-        (Merge::Min | Merge::And | Merge::EqualOrZero, FieldValue::Absent) => FieldValue::Known(0),
-        (_, value) => value,
-    };
+    let value = if absence_counts(row) && value == FieldValue::Absent { FieldValue::Known(0) } else { value };
     match (row.zero_means, value) {
         (ZeroMeans::Absent, FieldValue::Known(0)) => FieldValue::Absent,
         (ZeroMeans::Number(number), FieldValue::Known(0)) => FieldValue::Known(number),

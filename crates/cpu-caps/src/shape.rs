@@ -1,64 +1,113 @@
 //! From decisions to registers: features, fields, static values, and everything that follows from the rest.
 
-use cpuid_db::{Basis, Derive, Feature, Field, FieldAt, FieldPlace, FieldRow, Merge, Policy, Register, Registers, TableFull};
+use cpuid_db::{
+    Basis, CpuidTable, Derive, ENTRY_COUNT, Feature, FeatureSet, FieldAt, FieldPlace, FieldRow, Place, Policy, Register, Registers,
+    TableFull,
+};
 
-use crate::decision::field_slots;
 use crate::fields::brand_word;
 use crate::finish::Work;
 use crate::view::is_open;
 
-/// Builds the guest's CPUID table and feature MSRs.
-pub(crate) fn build<const W: usize>(work: &Work<'_, W>) -> Result<Policy, TableFull> {
-    let mut policy = Policy { basis: Basis::Derived, ..Policy::default() };
-    frame(work, &mut policy)?;
-    for feature in &work.set {
-        policy.set_feature(feature, true)?;
-    }
-    for at in field_slots() {
-        let value = work.decisions.field(at).map_or(0, |decision| decision.value);
-        if value != 0 {
-            policy.set_field(at, value)?;
+/// Fills in the guest's CPUID table and feature MSRs.
+pub(crate) fn build<const W: usize>(work: &Work<'_, W>, policy: &mut Policy) -> Result<(), TableFull> {
+    policy.basis = Basis::Derived;
+    let mut sheet = Sheet::NEW;
+    frame(work, &mut sheet);
+    for ((row, entry), value) in cpuid_db::words().iter().zip(cpuid_db::word_entries()).zip(work.set.words()) {
+        match (entry, row.place) {
+            _ if *value == 0 => {}
+            (Some(entry), Place::Cpuid { register, .. }) => sheet.change(*entry, register, |old| old | value),
+            (_, place) => policy.set_word(place, *value)?,
         }
     }
-    for field in Field::all() {
-        static_field(work, &mut policy, field)?;
+    for ((at, entry), decision) in cpuid_db::slots().iter().zip(work.decisions.fields()) {
+        let value = decision.map_or(0, |decision| decision.value);
+        if value != 0 {
+            put(policy, &mut sheet, *at, *entry, value)?;
+        }
     }
-    feature_msrs(work, &mut policy)?;
-    derive(&mut policy)?;
-    Ok(policy)
+    for (field, entry) in cpuid_db::static_fields() {
+        let row = field.row();
+        if is_static(work, row) {
+            put(policy, &mut sheet, FieldAt { field: *field, subleaf: row.subleaves().0 }, *entry, row.value)?;
+        }
+    }
+    sheet.write(&mut policy.cpuid, work.identity.brand != [0; 48])?;
+    feature_msrs(work, policy)?;
+    derive(policy)
+}
+
+/// Every register that a policy may have, by number of leaf and subleaf, so that none has to be searched for.
+struct Sheet {
+    registers: [Registers; ENTRY_COUNT],
+}
+
+impl Sheet {
+    const NEW: Self = Self { registers: [Registers::ZERO; ENTRY_COUNT] };
+
+    fn change(&mut self, entry: u16, register: Register, new: impl Fn(u32) -> u32) {
+        if let Some(registers) = self.registers.get_mut(usize::from(entry)) {
+            let word = registers.get_mut(register);
+            *word = new(*word);
+        }
+    }
+
+    fn set(&mut self, leaf: u32, registers: Registers) {
+        let found = cpuid_db::entries().binary_search(&(leaf, 0)).ok();
+        if let Some(place) = found.and_then(|at| self.registers.get_mut(at)) {
+            *place = registers;
+        }
+    }
+
+    /// Copies what is there. Leaf 1 and all leaves of the name are, whatever they hold.
+    fn write(&self, table: &mut CpuidTable, has_name: bool) -> Result<(), TableFull> {
+        for ((leaf, subleaf), registers) in cpuid_db::entries().iter().zip(&self.registers) {
+            let is_framed = *leaf == 1 || has_name && matches!(leaf, 0x8000_0002..=0x8000_0004);
+            if is_framed || !registers.is_zero() {
+                table.insert(*leaf, *subleaf, *registers)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Stores a field's value in the sheet, or in its MSR.
+fn put(policy: &mut Policy, sheet: &mut Sheet, at: FieldAt, entry: Option<u16>, value: u64) -> Result<(), TableFull> {
+    let row = at.field.row();
+    match (entry, row.place) {
+        (Some(entry), FieldPlace::Cpuid { register, .. }) => {
+            sheet.change(entry, register, |old| row.put(u64::from(old), value) as u32);
+            Ok(())
+        }
+        _ => policy.set_field(at, value),
+    }
 }
 
 /// What every policy has: leaves 0, 1 and 8000_0000H, and the name.
-fn frame<const W: usize>(work: &Work<'_, W>, policy: &mut Policy) -> Result<(), TableFull> {
+fn frame<const W: usize>(work: &Work<'_, W>, sheet: &mut Sheet) {
     let identity = &work.identity;
-    policy.cpuid.insert(0, 0, identity.vendor.leaf_0(1))?;
-    policy.cpuid.insert(1, 0, Registers::new(identity.signature.0, 0, 0, 0))?;
-    policy.cpuid.insert(0x8000_0000, 0, Registers::new(0x8000_0000, 0, 0, 0))?;
-    if identity.brand != [0; 48] {
-        for leaf in 0x8000_0002..=0x8000_0004 {
-            let [eax, ebx, ecx, edx] = Register::ALL.map(|register| brand_word(&identity.brand, leaf, register));
-            policy.cpuid.insert(leaf, 0, Registers::new(eax, ebx, ecx, edx))?;
-        }
+    sheet.set(0, identity.vendor.leaf_0(1));
+    sheet.set(1, Registers::new(identity.signature.0, 0, 0, 0));
+    sheet.set(0x8000_0000, Registers::new(0x8000_0000, 0, 0, 0));
+    for leaf in 0x8000_0002..=0x8000_0004 {
+        let [eax, ebx, ecx, edx] = Register::ALL.map(|register| brand_word(&identity.brand, leaf, register));
+        sheet.set(leaf, Registers::new(eax, ebx, ecx, edx));
     }
-    Ok(())
 }
 
 /// KVM's signature in leaf 4000_0000H (arch/x86/include/uapi/asm/kvm_para.h).
-pub(crate) const KVM_SIGNATURE: [u8; 12] = *b"KVMKVMKVM\0\0\0";
+const KVM_SIGNATURE: [u8; 12] = *b"KVMKVMKVM\0\0\0";
 
-/// Fields with a static value: fixed, local, live.
-fn static_field<const W: usize>(work: &Work<'_, W>, policy: &mut Policy, field: Field) -> Result<(), TableFull> {
-    let row = field.row();
-    let owned = row.hypervisor.is_none() || work.set.contains(Feature::KVM_CLOCKSOURCE) && row.hypervisor == Some(KVM_SIGNATURE);
-    let is_static = matches!(row.merge, Merge::Fixed | Merge::Local | Merge::Live);
-    let (first, last) = row.subleaves();
+/// Whether the policy has the leaf of a field with a static value: fixed, local, live.
+fn is_static<const W: usize>(work: &Work<'_, W>, row: &FieldRow) -> bool {
+    // Bits of other hypervisors' leaves never get into the set.
+    let has_kvm_leaves = || !work.set.intersection(&FeatureSet::HYPERVISOR_LEAVES).is_empty();
+    let owned = row.hypervisor.is_none() || row.hypervisor == Some(KVM_SIGNATURE) && has_kvm_leaves();
     let compacted =
         !matches!(row.place, FieldPlace::Cpuid { leaf: 0xd, first: 1, .. }) || work.set.contains_any(&[Feature::XSAVEC, Feature::XSAVES]);
     let defined = row.vendors.is_empty() || row.vendors.contains(work.identity.vendor.set());
-    if !is_static || !owned || !defined || !compacted || row.value == 0 || first != last || !is_open(row, &work.set) {
-        return Ok(());
-    }
-    policy.set_field(FieldAt { field, subleaf: first }, row.value)
+    owned && defined && compacted && is_open(row, &work.set)
 }
 
 /// A feature MSR that exists is in the policy, even if its value is zero.
@@ -74,18 +123,13 @@ fn feature_msrs<const W: usize>(work: &Work<'_, W>, policy: &mut Policy) -> Resu
 
 /// Recomputes what follows from the rest: subleaf counts and sizes first, maximum leaves last.
 fn derive(policy: &mut Policy) -> Result<(), TableFull> {
-    let late = |row: &FieldRow| {
-        matches!(row.derive, Some(Derive::MaxBasicLeaf | Derive::MaxExtendedLeaf | Derive::MaxCentaurLeaf | Derive::MaxHypervisorLeaf))
-    };
-    for pass in [false, true] {
-        for field in Field::all().filter(|field| late(field.row()) == pass) {
-            let row = field.row();
-            let Some(value) = row.derive.and_then(|derive| derived(policy, row, derive)) else { continue };
-            let at = FieldAt { field, subleaf: row.subleaves().0 };
-            let old = policy.field(at).unwrap_or(0);
-            if value != old {
-                policy.set_field(at, value)?;
-            }
+    for field in cpuid_db::derived_fields() {
+        let row = field.row();
+        let Some(value) = row.derive.and_then(|derive| derived(policy, row, derive)) else { continue };
+        let at = FieldAt { field: *field, subleaf: row.subleaves().0 };
+        let old = policy.field(at).unwrap_or(0);
+        if value != old {
+            policy.set_field(at, value)?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! One view of one CPU: its features, its merged fields, and what is unknown.
 
-use cpuid_db::{FIELD_SLOTS, Feature, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Gate, Place, Policy, Unrecorded};
+use cpuid_db::{FIELD_SLOTS, Feature, FeatureSet, Field, FieldAt, FieldPlace, FieldRow, Place, Policy, Unrecorded};
 
 /// A field's value on one machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,7 +58,7 @@ impl View {
     fn doubt_missing_layouts(&mut self) {
         for number in 2..63 {
             let size = FieldAt { field: Field::XSTATE_SIZE, subleaf: number };
-            let enumerated = component(number).is_some_and(|feature| self.features.contains(feature));
+            let enumerated = components(number).any(|feature| self.features.contains(feature));
             if enumerated && self.field(size) == FieldValue::Absent {
                 for field in [Field::XSTATE_SIZE, Field::XSTATE_OFFSET, Field::XSTATE_SUPERVISOR, Field::XSTATE_ALIGN64, Field::XSTATE_XFD]
                 {
@@ -130,22 +130,19 @@ fn unknown_features(policy: &Policy, features: &FeatureSet) -> FeatureSet {
     unknown
 }
 
-/// The XSAVE component that a feature stands for, if it is a bit of XCR0 or IA32_XSS.
-pub(crate) fn component_of(row: &cpuid_db::FeatureRow) -> Option<u8> {
-    row.gates.iter().find_map(|gate| match gate {
-        Gate::Xcr0(bit) | Gate::Xss(bit) => Some(*bit),
-        _ => None,
-    })
-}
-
-/// The feature that enumerates an XSAVE component.
-pub(crate) fn component(number: u32) -> Option<Feature> {
+/// The features that enumerate an XSAVE component: the bit of XCR0 and that of IA32_XSS, as far as the database knows them.
+pub(crate) fn components(number: u32) -> impl Iterator<Item = Feature> {
     let bit = number as u8;
     let places = match bit {
         0..32 => [Feature::XCR0_X87.sibling(bit), Feature::XSS_PT.sibling(bit)],
         _ => [Feature::XCR0_LWP.sibling(bit & 31), None],
     };
-    places.into_iter().flatten().find(|feature| component_of(feature.row()) == Some(bit))
+    places.into_iter().flatten().filter(|feature| FeatureSet::COMPONENTS.contains(*feature))
+}
+
+/// The feature that enumerates an XSAVE component.
+pub(crate) fn component(number: u32) -> Option<Feature> {
+    components(number).next()
 }
 
 /// Whether the field's leaf is enumerated by these features.

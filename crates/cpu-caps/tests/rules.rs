@@ -64,7 +64,7 @@ fn an_innate_limitation_is_not_hidden_unless_forced() {
     let pool = pool(&[&host], Ceiling::Kvm);
     let without = FeatureSet::EMPTY.with(Feature::ZERO_FCS_FDS);
     let request = Request { without, ..Request::default() };
-    assert_eq!(finish(&pool, &request).unwrap_err(), Refusal::Innate(Feature::ZERO_FCS_FDS));
+    assert_eq!(finish(&pool, &request).unwrap_err(), Refusal::Innate { feature: Feature::ZERO_FCS_FDS, all: without });
     let forced = finish(&pool, &Request { force: true, ..request }).unwrap();
     assert!(!has(&forced, "ZERO_FCS_FDS"));
 }
@@ -323,4 +323,55 @@ fn live_bits_have_a_static_value_whatever_the_dump_says() {
     assert_eq!(why(&result, "OSXSAVE"), (Outcome::Chosen, "live", 0));
     assert_eq!(result.policy.cpuid.get_or_zero(0xd, 0).ebx, 0x240);
     let _ = feature("OSPKE");
+}
+
+/// The place of a bit in leaf 0DH is the number of its component in XCR0 or IA32_XSS.
+#[test]
+fn components_are_where_their_numbers_are() {
+    for feature in &FeatureSet::COMPONENTS {
+        let cpuid_db::Location::Cpuid { leaf: 0xd, register, bit, .. } = feature.location() else { panic!("{feature} is elsewhere") };
+        let number = if register == cpuid_db::Register::Edx { bit + 32 } else { bit };
+        let gates = [cpuid_db::Gate::Xcr0(number), cpuid_db::Gate::Xss(number)];
+        assert!(feature.row().gates.iter().any(|gate| gates.contains(gate)), "{feature}");
+    }
+}
+
+#[test]
+fn a_baseline_resolved_in_the_place_of_another_is_as_new() {
+    let wide = intel(&plus(&["POPCNT", "ARCH_CAPABILITIES", "FB_CLEAR", "RDCL_NO"]));
+    let narrow = amd(&LONG_MODE);
+    let mut place = Box::new(cpu_caps::Baseline::new());
+    let mut reused = pool(&[&wide, &intel(&LONG_MODE)], Ceiling::Raw);
+    for host in [&wide, &narrow, &wide] {
+        place.resolve(&reused, &Request::default()).unwrap();
+        reused.clear();
+        common::add(&mut reused, 7, host, Ceiling::Kvm);
+        let mut fresh: Box<cpu_caps::Pool> = Box::default();
+        common::add(&mut fresh, 7, host, Ceiling::Kvm);
+        assert!(*reused == *fresh, "a cleared pool is as new");
+        place.resolve(&reused, &Request::default()).unwrap();
+        assert!(*place == finish(&fresh, &Request::default()).unwrap());
+    }
+}
+
+#[test]
+fn amx_that_is_withheld_takes_its_state_and_its_leaves_along() {
+    // SDM vol. 1, 18: tiles live in XCR0 components 17 and 18; leaf 1DH describes palettes, 1EH the multiplier.
+    let base = ["FPU", "MSR", "PAE", "FXSR", "SSE", "SSE2", "LM", "XSAVE", "XSAVEC", "XCR0_X87", "XCR0_SSE", "XFD"];
+    let amx = ["AMX_TILE", "AMX_INT8", "AMX_BF16", "XCR0_TILECFG", "XCR0_TILEDATA"];
+    let mut host = intel(&[&base[..], &amx].concat());
+    components(&mut host, &[(17, 64, 2752), (18, 8192, 2816)]);
+    host.cpuid.insert(0x1d, 0, Registers::new(1, 0, 0, 0)).unwrap();
+    host.cpuid.insert(0x1d, 1, Registers::new(0x0400_2000, 0x0008_0040, 0x10, 0)).unwrap();
+    host.cpuid.insert(0x1e, 0, Registers::new(0, 0x4010, 0, 0)).unwrap();
+    let with = baseline(&[&host], Ceiling::Raw).unwrap();
+    assert_eq!(with.policy.cpuid.get_or_zero(0xd, 0).eax >> 17 & 3, 3);
+    assert!(with.policy.cpuid.get(0x1d, 1).is_some() && with.policy.cpuid.get(0x1e, 0).is_some());
+    let request = Request { without: [feature("AMX_TILE")].into_iter().collect(), ..Request::default() };
+    let without = finish(&pool(&[&host], Ceiling::Raw), &request).unwrap();
+    assert_eq!(without.policy.cpuid.get_or_zero(0xd, 0).eax >> 17 & 3, 0, "XCR0 bits");
+    for (leaf, subleaf) in [(0xd, 17), (0xd, 18), (0x1d, 0), (0x1d, 1), (0x1e, 0)] {
+        assert!(without.policy.cpuid.get_or_zero(leaf, subleaf).is_zero(), "{leaf:#x}.{subleaf}");
+    }
+    assert!(!has(&without, "AMX_INT8") && !has(&without, "AMX_BF16"));
 }

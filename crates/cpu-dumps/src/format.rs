@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{aida, cpuid_r, json, kcpuid, kvm_cpuid2, libcpuid_raw, libvirt, libvirt_cpu, lines, msr_csv, propolis};
+use crate::{aida, cpuid_r, json, kcpuid, kvm_cpuid2, libcpuid_raw, libvirt, libvirt_cpu, lines, msr_csv, propolis, qemu_cpu};
 
 /// A format that this crate reads.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,6 +33,8 @@ pub enum Format {
     LibvirtCpu,
     /// Replies of QEMU's machine protocol about CPU models.
     Qmp,
+    /// What follows QEMU's `-cpu`: a model, features to add and take away, and properties.
+    QemuCpu,
     /// The CPUID profiles of Propolis' configuration.
     PropolisToml,
     /// The CPUID of Propolis' instance specification.
@@ -46,7 +48,7 @@ pub enum Format {
 
 impl Format {
     /// All formats, in the order in which messages list them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Dump,
         Self::Policy,
         Self::Aida,
@@ -63,6 +65,7 @@ impl Format {
         Self::PropolisJson,
         Self::CloudHypervisorProfile,
         Self::KvmCpuid2,
+        Self::QemuCpu,
     ];
 
     /// The format's name in reports.
@@ -80,6 +83,7 @@ impl Format {
             Self::Kcpuid => "kcpuid -r",
             Self::LibvirtCpu => "libvirt CPU",
             Self::Qmp => "QMP replies",
+            Self::QemuCpu => "QEMU -cpu",
             Self::PropolisToml => "Propolis TOML",
             Self::PropolisJson => "Propolis JSON",
             Self::CloudHypervisorProfile => "Cloud Hypervisor profile",
@@ -142,13 +146,14 @@ fn detect_xml(bytes: &[u8]) -> Option<Format> {
 
 fn detect_text(mut bytes: &[u8]) -> Option<Format> {
     type Sign = fn(&[u8]) -> bool;
-    const SIGNS: [(Sign, Format); 6] = [
+    const SIGNS: [(Sign, Format); 7] = [
         (aida::is_sign, Format::Aida),
         (libcpuid_raw::is_sign, Format::LibcpuidRaw),
         (cpuid_r::is_sign, Format::CpuidR),
         (kcpuid::is_sign, Format::Kcpuid),
         (msr_csv::is_sign, Format::FirecrackerMsrCsv),
         (propolis::is_sign, Format::PropolisToml),
+        (qemu_cpu::is_sign, Format::QemuCpu),
     ];
     while !bytes.is_empty() {
         let (line, rest) = lines::split(bytes);

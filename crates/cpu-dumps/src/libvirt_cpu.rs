@@ -16,6 +16,7 @@ use crate::lines::{line_of, text_of};
 use crate::machine::Found;
 use crate::models::{self, signature_of};
 use crate::named::Names;
+use crate::vocabulary::vmx_features;
 
 /// The root elements that may hold a CPU.
 const ROOTS: [&str; 5] = ["cpu", "cpus", "domain", "capabilities", "domainCapabilities"];
@@ -137,6 +138,12 @@ impl Document {
         match start.name().as_ref() {
             "feature" => cpu.feature(start),
             "signature" => cpu.signature(start),
+            "maxphysaddr" => {
+                // With mode passthrough the host decides.
+                let bits = attribute(start, "bits")?;
+                cpu.names.phys_bits = bits.and_then(|bits| bits.parse().ok()).filter(|bits| (32..=52).contains(bits));
+                Ok(())
+            }
             "microcode" => {
                 cpu.microcode = attribute(start, "version")?;
                 Ok(())
@@ -235,6 +242,7 @@ impl Cpu {
             Some((_, Some(model))) => {
                 self.has_model_data = true;
                 self.names.model = model.features;
+                self.names.open = model.varying.union(&vmx_features());
                 self.names.vendor = self.names.vendor.or(model.vendor);
                 self.names.signature = self.names.signature.or(model.signatures.first().copied());
             }

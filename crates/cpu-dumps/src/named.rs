@@ -22,8 +22,12 @@ pub(crate) struct Names {
     pub(crate) brand: Option<String>,
     /// The maximum of the basic and the extended leaves.
     pub(crate) max: [Option<u32>; 2],
+    /// How many bits a physical address has, for leaf 8000_0008H.
+    pub(crate) phys_bits: Option<u8>,
     /// Features that a model brings along, before the file's own words.
     pub(crate) model: FeatureSet,
+    /// Features that are unknown unless the file says them, whatever the model has.
+    pub(crate) open: FeatureSet,
     on: FeatureSet,
     off: FeatureSet,
     pub(crate) unknown: Vec<String>,
@@ -37,7 +41,9 @@ impl Names {
             signature: None,
             brand: None,
             max: [None; 2],
+            phys_bits: None,
             model: FeatureSet::EMPTY,
+            open: FeatureSet::EMPTY,
             on: FeatureSet::EMPTY,
             off: FeatureSet::EMPTY,
             unknown: Vec::new(),
@@ -64,6 +70,16 @@ impl Names {
         }
         here.set(feature, true);
         Ok(())
+    }
+
+    /// Whether the feature is there, as far as was said.
+    pub(crate) fn has(&self, feature: Feature) -> bool {
+        self.present().contains(feature)
+    }
+
+    /// Takes features away, whatever was said of them.
+    pub(crate) fn deny(&mut self, features: &FeatureSet) {
+        (self.on, self.off) = (self.on.difference(features), self.off.union(features));
     }
 
     /// Keeps a word that the database does not know.
@@ -96,7 +112,7 @@ impl Names {
 
     /// The features that are there.
     fn present(&self) -> FeatureSet {
-        self.model.difference(&self.off).union(&self.on)
+        self.model.difference(&self.open).difference(&self.off).union(&self.on)
     }
 
     /// Which features are known, and which of them are there. `is_complete` when a word that is missing denies its feature:
@@ -109,7 +125,7 @@ impl Names {
             let mut spoken = vocabulary(self.project);
             let said = named;
             spoken.retain_words(|word, _| said_any(&said, word.place));
-            named = named.union(&spoken);
+            named = named.union(&spoken.difference(&self.open));
         }
         (named, present)
     }
@@ -158,8 +174,13 @@ impl Names {
             policy.cpuid.insert(1, 0, Registers { eax: signature, ..Registers::ZERO })?;
         }
         let brand_end = if self.brand.is_some() { 0x8000_0004 } else { 0 };
-        let extended = max(extended, 0x8000_0000).max(brand_end);
+        let width_end = if self.phys_bits.is_some() { 0x8000_0008 } else { 0 };
+        let extended = max(extended, 0x8000_0000).max(brand_end).max(width_end);
         policy.cpuid.insert(0x8000_0000, 0, Registers { eax: extended, ..Registers::ZERO })?;
+        if let Some(bits) = self.phys_bits {
+            let old = policy.cpuid.get_or_zero(0x8000_0008, 0);
+            policy.cpuid.insert(0x8000_0008, 0, Registers { eax: u32::from(bits), ..old })?;
+        }
         self.brand(policy, complete)?;
         if let Some(eax) = highest(0xc000_0000) {
             policy.cpuid.insert(0xc000_0000, 0, Registers { eax, ..Registers::ZERO })?;

@@ -78,7 +78,8 @@ impl Document {
 }
 
 /// What programs write for their users beside the machine: the machine said once more, or why it is so.
-const SAID_ELSEWHERE: Others = Others::Own(&["hosts", "identity", "ceiling", "forced", "features", "unknown_bits", "decisions"]);
+const SAID_ELSEWHERE: Others =
+    Others::Own(&["hosts", "identity", "ceiling", "forced", "features", "unknown_bits", "decisions", "request", "costs", "keep"]);
 /// An object of which every key is read.
 const ALL_READ: Others = Others::Own(&[]);
 
@@ -100,7 +101,10 @@ impl Object for Document {
                 self.foreign[0] = Some(key.to_owned());
             }
             "unknown_names" => json::list(value, at, ("unknown names", MAX_NAMES), &mut Names(&mut self.unknown_names))?,
-            "kvm" => json::object(value, at, &mut **self.kvm.get_or_insert_default())?,
+            "kvm" => {
+                json::object(value, at, &mut **self.kvm.get_or_insert_default())?;
+                self.foreign[0] = Some(key.to_owned());
+            }
             _ => {
                 part(self.policy.get_or_insert_default(), key, value, at)?;
                 self.foreign[1] = Some(key.to_owned());

@@ -64,7 +64,7 @@ impl Replies {
 const HOSTS: [&str; 3] = ["base", "host", "max"];
 
 /// Properties of QEMU's CPU objects that are no features: how QEMU computes, what it shows beside CPUID.
-const NO_FEATURES: [&str; 23] = [
+pub(crate) const NO_FEATURES: [&str; 23] = [
     "check",
     "cpuid-0xb",
     "enforce",
@@ -91,8 +91,8 @@ const NO_FEATURES: [&str; 23] = [
 ];
 
 /// The properties of one CPU.
-struct Properties {
-    names: Names,
+pub(crate) struct Properties {
+    pub(crate) names: Names,
     family: Option<u32>,
     model: Option<u32>,
     stepping: Option<u32>,
@@ -106,7 +106,21 @@ impl Default for Properties {
 }
 
 impl Properties {
-    fn set(&mut self, key: &str, value: &Value<'_>) -> Result<(), Problem> {
+    /// Those of a model, before anybody changes them.
+    pub(crate) fn of_model(model: &models::Model) -> Self {
+        let mut own = Self::default();
+        if let Some(signature) = model.signatures.first() {
+            let [family, number, stepping] = models::parts_of(*signature);
+            (own.family, own.model, own.stepping) = (Some(family), Some(number), Some(stepping));
+        }
+        own.names.vendor = model.vendor;
+        own.names.brand.clone_from(&model.model_id);
+        own.names.max = [model.level, model.xlevel];
+        own.names.model = model.features;
+        own
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: &Value<'_>) -> Result<(), Problem> {
         self.count += 1;
         if self.count > MAX_NAMES {
             return Err(Problem::TooMany { what: "properties of one CPU", limit: MAX_NAMES });
@@ -128,6 +142,11 @@ impl Properties {
             "family" => (&mut self.family, 0, 0x10e),
             "model" => (&mut self.model, 0, 0xff),
             "stepping" => (&mut self.stepping, 0, 0xf),
+            "phys-bits" => {
+                // 0 lets QEMU choose.
+                self.names.phys_bits = u8::try_from(number).ok().filter(|bits| (32..=52).contains(bits));
+                return Ok(());
+            }
             // Out of range: QEMU finds the maximum by itself.
             "level" => (basic, 1, 0xffff),
             "xlevel" => (extended, 0x8000_0000, 0x8000_ffff),
@@ -157,14 +176,19 @@ impl Properties {
         Ok(())
     }
 
-    fn finish(mut self, name: Option<String>) -> Result<Found, Problem> {
+    fn finish(self, name: Option<String>) -> Result<Found, Problem> {
+        let name = name.filter(|name| !HOSTS.contains(&name.as_str()));
+        Ok(Found { name, ..self.into_found(Basis::Recorded, false)? })
+    }
+
+    /// `is_complete` when what is not said is not there.
+    pub(crate) fn into_found(mut self, basis: Basis, is_complete: bool) -> Result<Found, Problem> {
         if let (Some(family), Some(model), Some(stepping)) = (self.family, self.model, self.stepping) {
             self.names.signature = signature_of(family, model, stepping);
         }
         let unknown_names = std::mem::take(&mut self.names.unknown);
-        let name = name.filter(|name| !HOSTS.contains(&name.as_str()));
-        let cpu = self.names.into_cpu(Basis::Recorded, false)?;
-        Ok(Found { name, unknown_names, ..Found::new(vec![cpu]) })
+        let cpu = self.names.into_cpu(basis, is_complete)?;
+        Ok(Found { unknown_names, ..Found::new(vec![cpu]) })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::limits::{MAX_BYTES, MAX_MACHINES};
 use crate::machine::Found;
 use crate::{
     Format, Machine, Template, aida, cloud_hypervisor, cpuid_r, firecracker, json, kcpuid, kvm_cpuid2, libcpuid_raw, libvirt, libvirt_cpu,
-    lines, msr_csv, own, propolis, qmp,
+    lines, msr_csv, own, propolis, qemu_cpu, qmp,
 };
 
 /// Reads the machines of a file in any known format, which is found by its content.
@@ -74,6 +74,7 @@ pub(crate) fn read_format(format: Format, name: &str, bytes: &[u8]) -> Result<Ve
         Format::LibvirtCpu => libvirt_cpu::read(bytes)?,
         Format::FirecrackerMsrCsv => one(msr_csv::read(bytes)?),
         Format::PropolisToml => propolis::toml(bytes)?,
+        Format::QemuCpu => one(qemu_cpu::read(bytes)?),
         Format::Qmp => qmp::read(&mut Documents::new(bytes)?)?,
         Format::FirecrackerFingerprint => each(bytes, firecracker::fingerprint)?,
         Format::FirecrackerTemplate => each(bytes, firecracker::dump)?,

@@ -9,7 +9,8 @@
 //!   meaning, or none and is reported; a model that is no longer known takes all its features into the unknown.
 //! - *An end cut off* is found out in XML, JSON, KVM's table and MSR lists. In line formats what is left is as it was; what was
 //!   announced and is gone is unrecorded in `cpuid -r`, where the tool prints every leaf. AIDA64 text and libcpuid raw leave out leaves
-//!   themselves, and do not end: a cut between two lines reads as a file of a smaller machine.
+//!   themselves, and do not end: a cut between two lines reads as a file of a smaller machine. QEMU's `-cpu` is one line of words that
+//!   any other word may follow: cut, it is another CPU, and nothing is claimed.
 //! - *Two lines exchanged* changes no value: every leaf that is read has registers that the whole file gives for that leaf.
 //!   In JSON and TOML a register's line is not bound to its leaf, so there nothing is claimed.
 
@@ -224,7 +225,7 @@ fn damage(name: &str, bytes: &[u8], rounds: usize) -> (usize, usize) {
 
 #[test]
 fn damaged_samples_do_not_differ_in_silence() {
-    for (_, text) in samples::SAMPLES {
+    for (_, text) in samples::SAMPLES.into_iter().filter(|(format, _)| *format != Format::QemuCpu) {
         damage("sample", text.as_bytes(), 2000);
     }
     damage("sample", samples::MSR_CSV.as_bytes(), 2000);

@@ -28,7 +28,7 @@ fn check(sample: &str, phrase: &str, cases: &[(&str, &str, &str)]) {
 
 #[test]
 fn what_is_no_dump_at_all() {
-    let known = "not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint, Firecracker template, Firecracker MSR list, kcpuid -r, libvirt CPU, QMP replies, Propolis TOML, Propolis JSON, Cloud Hypervisor profile, kvm_cpuid2";
+    let known = "not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint, Firecracker template, Firecracker MSR list, kcpuid -r, libvirt CPU, QMP replies, Propolis TOML, Propolis JSON, Cloud Hypervisor profile, kvm_cpuid2, QEMU -cpu";
     let cases: [(&[u8], String); 9] = [
         (b"", "hosts/a.txt: the file is empty".into()),
         (b" \r\n\t\n", "hosts/a.txt: the file is empty".into()),
@@ -223,7 +223,7 @@ fn own_formats() {
             (
                 "\"schema\": \"vcpu.dump/1\",",
                 "\"basis\": \"raw\",",
-                ": not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint, Firecracker template, Firecracker MSR list, kcpuid -r, libvirt CPU, QMP replies, Propolis TOML, Propolis JSON, Cloud Hypervisor profile, kvm_cpuid2",
+                ": not in a known format; known are vcpu.dump/1, vcpu.policy/1, AIDA64 text, libcpuid raw, libvirt cpudata, cpuid -r, Firecracker fingerprint, Firecracker template, Firecracker MSR list, kcpuid -r, libvirt CPU, QMP replies, Propolis TOML, Propolis JSON, Cloud Hypervisor profile, kvm_cpuid2, QEMU -cpu",
             ),
             ("\"leaves\": [", "\"leaves\": {", ":13: cpus[0].leaves: invalid type: map, expected a list"),
         ],

@@ -108,6 +108,17 @@ impl Feature {
         }
     }
 
+    /// The feature's position in the dense array of registers. Like [`Feature::index`] it is not stable, and not without gaps.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The feature with this number.
+    pub fn from_number(number: u16) -> Option<Self> {
+        let feature = Self(number);
+        FeatureSet::ALL.0.get(feature.word()).is_some_and(|word| word & feature.mask() != 0).then_some(feature)
+    }
+
     /// All features, in order of place.
     pub fn all() -> impl Iterator<Item = Self> {
         FeatureSet::ALL.into_iter()
@@ -163,6 +174,11 @@ impl FeatureSet {
         Self(words)
     };
 
+    /// A set of words that hold no bit without a name. Only generated constants call it.
+    pub(crate) const fn of_words(words: &[u32; WORD_COUNT]) -> Self {
+        Self(*words)
+    }
+
     /// The register words, in the order of [`crate::words`].
     pub const fn words(&self) -> &[u32; WORD_COUNT] {
         &self.0
@@ -200,8 +216,13 @@ impl FeatureSet {
     }
 
     /// Adds or removes `feature`.
+    #[expect(clippy::indexing_slicing, reason = "a Feature's word is below WORD_COUNT by construction")]
     pub const fn set(&mut self, feature: Feature, on: bool) {
-        *self = if on { self.with(feature) } else { self.without(feature) };
+        if on {
+            self.0[feature.word()] |= feature.mask();
+        } else {
+            self.0[feature.word()] &= !feature.mask();
+        }
     }
 
     /// Clears the registers that `keep` refuses, in the order of [`crate::words`]; `keep` sees what is left of the set.
@@ -216,32 +237,75 @@ impl FeatureSet {
         }
     }
 
+    /// Adds every feature that names this one as a prerequisite.
+    pub fn add_dependants(&mut self, of: Feature) {
+        for (at, mask) in crate::generated::rules::DEPENDANTS.get(of.index()).copied().unwrap_or(&[]) {
+            if let Some(word) = self.0.get_mut(usize::from(*at)) {
+                *word |= mask;
+            }
+        }
+    }
+
+    /// What the CPUs of this vendor define.
+    pub fn defined_by(vendor: crate::Vendor) -> Self {
+        let own = crate::generated::rules::VENDORS.iter().find(|(of, _)| *of == vendor.set());
+        own.map_or(Self::EMPTY, |(_, set)| *set).union(&crate::generated::rules::COMMON)
+    }
+
+    /// The first feature of the set, in order of place, behind `last`.
+    pub fn after(&self, last: Option<Feature>) -> Option<Feature> {
+        let (mut at, mut mask) = match last {
+            Some(last) => (last.word(), !(last.mask() | (last.mask() - 1))),
+            None => (0, u32::MAX),
+        };
+        loop {
+            let word = self.0.get(at)? & mask;
+            if word != 0 {
+                return Some(Feature::at(at as u16, word.trailing_zeros() as u16));
+            }
+            (at, mask) = (at + 1, u32::MAX);
+        }
+    }
+
     /// Whether any of `features` is in the set.
     pub fn contains_any(&self, features: &[Feature]) -> bool {
         features.iter().any(|feature| self.contains(*feature))
     }
 
-    fn zip(&self, other: &Self, op: impl Fn(u32, u32) -> u32) -> Self {
+    /// Features in either set.
+    #[expect(clippy::indexing_slicing, reason = "bounded by the array's length")]
+    pub const fn union(&self, other: &Self) -> Self {
         let mut words = self.0;
-        for (word, other) in words.iter_mut().zip(other.0) {
-            *word = op(*word, other);
+        let mut at = 0;
+        while at < WORD_COUNT {
+            words[at] |= other.0[at];
+            at += 1;
         }
         Self(words)
     }
 
-    /// Features in either set.
-    pub fn union(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a | b)
-    }
-
     /// Features in both sets.
-    pub fn intersection(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a & b)
+    #[expect(clippy::indexing_slicing, reason = "bounded by the array's length")]
+    pub const fn intersection(&self, other: &Self) -> Self {
+        let mut words = self.0;
+        let mut at = 0;
+        while at < WORD_COUNT {
+            words[at] &= other.0[at];
+            at += 1;
+        }
+        Self(words)
     }
 
     /// Features in this set only.
-    pub fn difference(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a & !b)
+    #[expect(clippy::indexing_slicing, reason = "bounded by the array's length")]
+    pub const fn difference(&self, other: &Self) -> Self {
+        let mut words = self.0;
+        let mut at = 0;
+        while at < WORD_COUNT {
+            words[at] &= !other.0[at];
+            at += 1;
+        }
+        Self(words)
     }
 
     /// Whether every feature of this set is in `other`.

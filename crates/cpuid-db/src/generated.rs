@@ -10,9 +10,15 @@ pub(crate) mod fields;
 pub mod flags;
 #[rustfmt::skip]
 pub(crate) mod leaves;
+#[rustfmt::skip]
+pub(crate) mod live;
 #[cfg(feature = "names")]
 #[rustfmt::skip]
 pub(crate) mod names;
+#[rustfmt::skip]
+pub(crate) mod places;
+#[rustfmt::skip]
+pub(crate) mod rules;
 #[cfg(feature = "names")]
 #[rustfmt::skip]
 pub(crate) mod text;

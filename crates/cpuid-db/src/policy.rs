@@ -80,6 +80,11 @@ impl UnrecordedList {
         Ok(())
     }
 
+    /// Forgets all places.
+    pub const fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// Whether this place is unknown.
     pub fn contains(&self, place: Unrecorded) -> bool {
         self.as_slice().binary_search(&place).is_ok()
@@ -154,6 +159,26 @@ impl FieldAt {
 }
 
 impl Policy {
+    /// A CPU with nothing.
+    pub const fn new() -> Self {
+        Self {
+            cpuid: CpuidTable::new(),
+            msrs: MsrTable::new(),
+            basis: Basis::Raw,
+            unrecorded: UnrecordedList::new(),
+            named: FeatureSet::EMPTY,
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.cpuid.clear();
+        self.msrs.clear();
+        self.basis = Basis::Raw;
+        self.unrecorded.clear();
+        self.named = FeatureSet::EMPTY;
+    }
+
     /// The maker, by leaf 0.
     pub fn vendor(&self) -> Vendor {
         Vendor::from_leaf_0(&self.cpuid.get_or_zero(0, 0))

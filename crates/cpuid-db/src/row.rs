@@ -1,6 +1,6 @@
 //! What a row of the database can say. The vocabulary is explained in `data/README.md`.
 
-use crate::{Feature, Register, Vendors};
+use crate::{Feature, KernelVersion, KvmInputs, KvmModules, KvmRule, Register, Vendors};
 
 /// A register that holds features.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -175,40 +175,6 @@ pub enum FieldKvm {
     Derived,
 }
 
-bitflags::bitflags! {
-    /// Module options and hardware support that stock KVM's answer depends on.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-    pub struct KvmInputs: u16 {
-        /// Two-dimensional paging (EPT, NPT).
-        const TDP = 1;
-        /// Nested virtualization (`kvm_intel.nested`, `kvm_amd.nested`).
-        const NESTED = 1 << 1;
-        /// Virtual PMU (`kvm.enable_pmu`).
-        const PMU = 1 << 2;
-        /// Virtual PEBS.
-        const PEBS = 1 << 3;
-        /// Intel PT in host-guest mode (`kvm_intel.pt_mode=1`).
-        const PT = 1 << 4;
-        /// SGX virtualization (`kvm_intel.sgx`).
-        const SGX = 1 << 5;
-        /// CET virtualization.
-        const CET = 1 << 6;
-        /// SEV (`kvm_amd.sev`).
-        const SEV = 1 << 7;
-        /// Extended feature disable.
-        const XFD = 1 << 8;
-    }
-
-    /// KVM vendor modules.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-    pub struct KvmModules: u8 {
-        /// `kvm_intel`.
-        const VMX = 1;
-        /// `kvm_amd`.
-        const SVM = 1 << 1;
-    }
-}
-
 /// Whether KVM executes the feature's instructions without hardware support (`__do_cpuid_func_emulated`, arch/x86/kvm/cpuid.c).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Emulation {
@@ -314,8 +280,12 @@ pub struct FeatureRow {
     pub kvm_if: KvmInputs,
     /// Taken away by these modules.
     pub kvm_not: KvmModules,
-    /// Also reported where the host has all of these.
-    pub kvm_from: &'static [Feature],
+    /// Also reported where one of these rules holds.
+    pub kvm_from: &'static [KvmRule],
+    /// Not reported where raw CPUID or the VMX capabilities lack one of these.
+    pub kvm_needs: &'static [Feature],
+    /// Not reported by kernels before this one.
+    pub kvm_since: KernelVersion,
     /// Whether KVM executes it without hardware.
     pub emulation: Emulation,
     /// Describes what the hardware does, whatever CPUID says.
@@ -343,6 +313,8 @@ impl FeatureRow {
         kvm_if: KvmInputs::empty(),
         kvm_not: KvmModules::empty(),
         kvm_from: &[],
+        kvm_needs: &[],
+        kvm_since: KernelVersion::ALWAYS,
         emulation: Emulation::None,
         innate: false,
         intercepted: false,
@@ -433,6 +405,8 @@ pub struct FieldRow {
     pub kvm: FieldKvm,
     /// Only with all of these; else zero.
     pub kvm_if: KvmInputs,
+    /// Zero under kernels before this one.
+    pub kvm_since: KernelVersion,
     /// How it is recomputed, for [`Merge::Derived`].
     pub derive: Option<Derive>,
     /// Any of these features must be there for the field to have a meaning; empty: always.
@@ -457,6 +431,7 @@ impl FieldRow {
         default: None,
         kvm: FieldKvm::Zero,
         kvm_if: KvmInputs::empty(),
+        kvm_since: KernelVersion::ALWAYS,
         derive: None,
         requires: &[],
         vendors: Vendors::empty(),
@@ -506,6 +481,8 @@ pub struct LeafRow {
     pub hypervisor: Option<[u8; 12]>,
     /// The subleaves that the database describes, as (first, last) ranges.
     pub subleaves: &'static [(u32, u32)],
+    /// Whether CPUID looks at ECX here; otherwise every ECX gets the same answer.
+    pub indexed: bool,
     /// The MSR's name; empty for leaves.
     pub name: &'static str,
     /// What the leaf is for.
@@ -560,6 +537,8 @@ pub struct FeatureText {
     pub because: &'static str,
     /// The state that a live bit follows; empty for others.
     pub live: &'static str,
+    /// Why it ties a guest to one machine; empty for others.
+    pub pinned: &'static str,
     /// Why each edge of `requires` holds, in the same order.
     pub requires: &'static [&'static str],
     /// Spellings of other projects.
@@ -570,5 +549,5 @@ pub struct FeatureText {
 
 #[cfg(feature = "names")]
 impl FeatureText {
-    pub(crate) const NONE: Self = Self { name: "?", title: "", because: "", live: "", requires: &[], names: &[], cite: &[] };
+    pub(crate) const NONE: Self = Self { name: "?", title: "", because: "", live: "", pinned: "", requires: &[], names: &[], cite: &[] };
 }

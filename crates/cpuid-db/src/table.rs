@@ -96,6 +96,10 @@ impl CpuidTable {
     }
 
     fn search(&self, leaf: u32, subleaf: u32) -> Result<usize, usize> {
+        // Tables are mostly filled in order.
+        if self.entries().last().is_none_or(|last| (last.leaf, last.subleaf) < (leaf, subleaf)) {
+            return Err(self.0.len);
+        }
         self.entries().binary_search_by_key(&(leaf, subleaf), |entry| (entry.leaf, entry.subleaf))
     }
 
@@ -107,6 +111,11 @@ impl CpuidTable {
         let found = self.search(leaf, subleaf);
         let old = self.0.put(found, CpuidEntry { leaf, subleaf, registers })?;
         Ok(old.map(|entry| entry.registers))
+    }
+
+    /// Drops all entries.
+    pub const fn clear(&mut self) {
+        self.0.len = 0;
     }
 
     /// The registers recorded for this leaf and subleaf.
@@ -221,6 +230,11 @@ impl MsrTable {
         let found = self.search(index);
         let old = self.0.put(found, MsrEntry { index, value })?;
         Ok(old.map(|entry| entry.value))
+    }
+
+    /// Drops all entries.
+    pub const fn clear(&mut self) {
+        self.0.len = 0;
     }
 
     /// The value of one MSR, if recorded.

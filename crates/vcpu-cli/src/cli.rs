@@ -30,8 +30,18 @@ pub(crate) enum Command {
     Show(commands::show::Args),
     /// Explain a feature, field, MSR or bit, by any spelling.
     Explain(commands::explain::Args),
+    /// Find the guest policy for one machine: everything, or a named model.
+    Resolve(commands::resolve::Args),
     /// Find the guest policy for a pool of machines, and which machine costs what.
     Baseline(commands::baseline::Args),
+    /// Say whether a guest may run on other machines, and name every gap.
+    Check(commands::check::Args),
+    /// Name the differences between two machines or policies.
+    Diff(commands::diff::Args),
+    /// Write a machine in another format, and say what that format cannot hold.
+    Convert(commands::convert::Args),
+    /// Write a guest policy in the words of a hypervisor.
+    Export(commands::export::Args),
     /// Write a completion script for a shell.
     Completions(commands::completions::Args),
 }

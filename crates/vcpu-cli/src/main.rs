@@ -7,13 +7,19 @@
 
 mod answer;
 mod baseline;
+mod causes;
+mod check;
 mod cli;
 mod commands;
+mod convert;
+mod diff;
 mod input;
 mod isa;
 mod json;
+mod options;
 mod output;
 mod page;
+mod resolve;
 mod unknown;
 mod words;
 
@@ -30,6 +36,11 @@ fn main() -> ExitCode {
         Command::Show(args) => commands::show::run(&args, json),
         Command::Explain(args) => commands::explain::run(&args, json),
         Command::Baseline(args) => commands::baseline::run(&args, json),
+        Command::Resolve(args) => commands::resolve::run(&args, json),
+        Command::Check(args) => commands::check::run(&args, json),
+        Command::Diff(args) => commands::diff::run(&args, json),
+        Command::Convert(args) => commands::convert::run(&args, json),
+        Command::Export(args) => commands::export::run(&args, json),
         Command::Completions(args) => Ok(commands::completions::run(&args, json)),
     };
     answer.unwrap_or_else(|failure| failure.into_answer(json)).print()

@@ -11,24 +11,64 @@ use crate::answer::Failure;
 /// # Errors
 /// A failure that names the file; the file is then as it was.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    write(path, text).map_err(|error| Failure::wrong(format!("{}: {error}", path.display())))
+    replace_all(&[(path.to_owned(), text)])
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+/// Replaces several files. All are complete beside their targets before the first is replaced.
+///
+/// # Errors
+/// A failure that names the file; if it could not be written, all files are as they were.
+pub(crate) fn replace_all(files: &[(PathBuf, &str)]) -> Result<(), Failure> {
+    let mut staged = Vec::new();
+    for (path, text) in files {
+        staged.push((path, stage(path, text).map_err(|error| failure(path, &error))?));
+    }
+    staged.into_iter().try_for_each(|(path, staged)| staged.finish().map_err(|error| failure(path, &error)))
+}
+
+fn failure(path: &Path, error: &io::Error) -> Failure {
+    Failure::wrong(format!("{}: {error}", path.display()))
+}
+
+/// A complete file beside the one that it is to replace; it is gone when it is dropped before.
+struct Staged {
+    beside: Option<PathBuf>,
+    target: PathBuf,
+    /// What is to be written to a target that is no regular file.
+    text: String,
+}
+
+impl Staged {
+    fn finish(mut self) -> io::Result<()> {
+        let Some(beside) = &self.beside else {
+            return OpenOptions::new().write(true).open(&self.target)?.write_all(self.text.as_bytes());
+        };
+        fs::rename(beside, &self.target)?;
+        self.beside = None;
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            // There is an earlier error to report.
+            let _ = fs::remove_file(beside);
+        }
+    }
+}
+
+fn stage(path: &Path, text: &str) -> io::Result<Staged> {
     // A link is followed: its target is replaced, not the link.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
-        return OpenOptions::new().write(true).open(&target)?.write_all(text.as_bytes());
+        return Ok(Staged { beside: None, target, text: text.to_owned() });
     }
     let (beside, mut file) = create_beside(&target)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    drop(file);
-    let done = written.and_then(|()| fs::rename(&beside, &target));
-    if done.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&beside);
-    }
-    done
+    let staged = Staged { beside: Some(beside), target, text: String::new() };
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(staged)
 }
 
 /// A new file in the same directory.

@@ -14,6 +14,8 @@ pub(crate) const QUIET: Style = Style::new().dimmed();
 pub(crate) const HOST: Style = AnsiColor::Cyan.on_default();
 /// What is lost.
 pub(crate) const LOST: Style = AnsiColor::Red.on_default();
+/// What is gained.
+pub(crate) const GAINED: Style = AnsiColor::Green.on_default();
 /// What wants attention.
 pub(crate) const NOTICE: Style = AnsiColor::Yellow.on_default();
 /// The word before an error.
@@ -120,13 +122,18 @@ impl Page {
 
     /// Words in a column beside their label, or below it where there is no room. The label stands two places in.
     pub(crate) fn entry(&mut self, label: &str, column: usize, words: Vec<Word>) {
+        self.styled_entry(QUIET, label, column, words);
+    }
+
+    /// An entry whose label has a style of its own.
+    pub(crate) fn styled_entry(&mut self, style: Style, label: &str, column: usize, words: Vec<Word>) {
         if words.is_empty() {
             return;
         }
         let length = label.chars().count();
         let (column, fits) = if self.width < column + ROOM { (4, length == 0) } else { (column, length + 4 <= column) };
         if length > 0 {
-            self.text.extend(["  ", &paint(QUIET, label)]);
+            self.text.extend(["  ", &paint(style, label)]);
         }
         let gap = match (fits, length) {
             (true, 0) => column,

@@ -113,6 +113,11 @@ pub(crate) fn msr(index: u32) -> String {
     text
 }
 
+/// Small numbers in decimal, masks in hexadecimal.
+pub(crate) fn number(value: u64) -> String {
+    if value < 10_000 { value.to_string() } else { format!("{value:#x}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

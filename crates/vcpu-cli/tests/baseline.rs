@@ -35,6 +35,7 @@ fn json_has_the_shape_of_the_contract() {
     assert_eq!((&smep["outcome"], &smep["rule"]), (&"withheld".into(), &"and".into()));
     let because = json!({
         "kind": "missing-on-host", "hosts": { "count": 1, "names": ["c"] }, "text": "SMEP: missing on 1 of 3 hosts: c",
+        "fix": "Leave out c to gain SMEP.",
     });
     assert_eq!(smep["because"], because);
     assert_eq!(decision(&policy, "AVX")["because"]["kind"], "all-hosts");
@@ -147,6 +148,19 @@ fn recorded_answers_of_kvm_are_the_ceiling() {
     assert_eq!((&raw["basis"], &decision(&raw, "AVX2")["outcome"]), (&"raw".into(), &"granted".into()));
     let mixed = self::policy(&[host, Host::intel("b", &["AVX", "AVX2"])], &[]);
     assert_eq!(mixed["basis"], "derived");
+}
+
+#[test]
+fn the_kernel_reaches_the_model() {
+    let host = [Host::intel("a", &["FLUSH_L1D"])];
+    assert_eq!(decision(&policy(&host, &[]), "L1D_FLUSH")["outcome"], "granted");
+    let old = policy(&host, &["--kernel", "6.1.172"]);
+    assert_eq!(old["ceiling"]["kernel"], "6.1");
+    let text = decision(&old, "L1D_FLUSH")["because"]["text"].clone();
+    assert!(text.as_str().unwrap().contains("since Linux 6.4"), "{text}");
+    for wrong in [&["--kernel", "six"][..], &["--ceiling", "raw", "--kernel", "6.1"]] {
+        assert_eq!(baseline(&host, wrong).code, Some(2), "{wrong:?}");
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn shells_get_a_script() {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    for name in ["probe", "show", "explain", "baseline", "completions"] {
+    for name in ["probe", "show", "explain", "baseline", "diff", "convert", "completions"] {
         let run = vcpu(&[name, "--help"]);
         assert!(run.code == Some(0) && run.stdout.contains("Example"), "{name}: {run:?}");
     }

@@ -7,13 +7,13 @@
 
 mod platform;
 
-use cpu_caps::{Baseline, Core, Identity, Machine, Pool, Request, StockKvm, View, finish};
-use cpuid_db::{Feature, FeatureSet, Policy, Registers, TableFull, Vendor};
+use cpu_caps::{Baseline, Choices, Core, Identity, Machine, Pool, Request, StockKvm, Topology, View, check_topology, finish, specialise};
+use cpuid_db::{Feature, FeatureSet, Live, Policy, Register, Registers, TableFull, Vendor};
 
 /// What the program does, and its exit code.
 fn run() -> i32 {
     let [Ok(old), Ok(new)] = [machine(false), machine(true)] else { return 1 };
-    let right = resolve(&old, &new).is_some_and(|baseline| is_right(&baseline));
+    let right = resolve(&old, &new).is_some_and(|baseline| is_right(&baseline) && vcpus_are_right(&baseline.policy));
     i32::from(!(right && names_are_found()))
 }
 
@@ -60,6 +60,18 @@ fn is_right(baseline: &Baseline) -> bool {
     wanted.is_subset(&baseline.policy.features())
         && !baseline.features.contains(Feature::AVX512F)
         && baseline.policy.vendor() == Vendor::Intel
+}
+
+/// Two vCPUs of the guest answer CPUID and agree on where they are.
+fn vcpus_are_right(template: &Policy) -> bool {
+    let topology = Topology::new(core::hint::black_box(2), 1, 1, 1);
+    let vcpu = |index| specialise(template, &topology, &Choices::default(), index);
+    let (Ok(first), Ok(second)) = (vcpu(0), vcpu(1)) else { return false };
+    let live = Live { cr4: core::hint::black_box(1 << 18), ..Live::RESET };
+    let osxsave = second.answer(1, 0, &live).registers().is_some_and(|registers| registers.ecx >> 27 & 1 == 1);
+    let mut agree = true;
+    check_topology(&[&first, &second], &mut |_| agree = false);
+    osxsave && agree && second.cpuid.register(1, 0, Register::Ebx) >> 24 == 1
 }
 
 #[cfg(feature = "names")]

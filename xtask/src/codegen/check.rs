@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::data::Source;
+use super::data::{Source, parse_kernel};
 use super::model::{ANY_SUBLEAF, Model, REGISTERS, Row, Span, parse_span};
 use crate::report::Problems;
 
@@ -11,7 +11,8 @@ const FIELD_RULES: [&str; 10] = ["and", "or", "min", "max", "equal", "equal-or-z
 const KVM_KINDS: [&str; 11] =
     ["native", "x86_64", "scattered", "passthrough", "synthesized", "emulated", "aliased", "vendor", "runtime", "fixed", "never"];
 const INPUTS: [&str; 9] = ["tdp", "nested", "pmu", "pebs", "pt", "sgx", "cet", "sev", "xfd"];
-const VENDORS: [&str; 6] = ["intel", "amd", "hygon", "zhaoxin", "centaur", "transmeta"];
+/// Vendors that rows can name.
+pub(crate) const VENDORS: [&str; 6] = ["intel", "amd", "hygon", "zhaoxin", "centaur", "transmeta"];
 const CONTEXTS: [&str; 6] = ["rsba", "rrsba", "rtm", "rtm-always-abort", "invariant-tsc", "pebs-group"];
 const DERIVATIONS: [&str; 11] = [
     "max-basic-leaf",
@@ -26,6 +27,8 @@ const DERIVATIONS: [&str; 11] = [
     "vmx-cr0-fixed1",
     "vmx-cr4-fixed1",
 ];
+const LIVE: [&str; 6] = ["cr4.osxsave", "cr4.pke", "cr4.kl", "apic_base.en", "xcr0", "xcr0|xss"];
+const SHOWN_IF: [&str; 4] = ["monitor-fsm", "tsx", "xd-enabled", "hv-tsc-control"];
 const PROJECTS: [&str; 6] = ["linux", "cpuinfo", "qemu", "libvirt", "xen", "kcpuid"];
 
 /// Checks one row by itself.
@@ -66,6 +69,9 @@ fn companions(row: &Row, complain: &mut impl FnMut(String, &str)) {
             complain(format!("`{key}` and `merge = \"{rule}\"` go together"), "add or remove one of them");
         }
     }
+    if raw.shown_if.is_some() && (!row.is_feature || row.merge == "live") {
+        complain("`shown_if` hides a capability".into(), "a live row says what it follows in `live`; a field cannot be hidden");
+    }
     if row.merge == "derived" && raw.derive.is_none() && raw.alias_of.is_none() {
         complain("derived from what?".into(), "add `derive` or `alias_of`");
     }
@@ -74,6 +80,9 @@ fn companions(row: &Row, complain: &mut impl FnMut(String, &str)) {
     }
     if row.merge == "fixed" && !row.is_feature && raw.value.is_none() {
         complain("fixed at which value?".into(), "add `value`");
+    }
+    if raw.pinned.as_ref().is_some_and(|why| !row.is_feature || !why.ends_with('.')) {
+        complain("`pinned` is the reason why a feature ties a guest to one machine".into(), "write a sentence, on a feature");
     }
     for edge in &raw.requires {
         if edge.feature.is_some() == edge.any.is_some() {
@@ -96,11 +105,32 @@ fn words(row: &Row, complain: &mut impl FnMut(String, &str)) {
     closed(&mut row.vendors.iter(), &VENDORS, "vendor");
     closed(&mut raw.kvm_if.iter(), &INPUTS, "KVM input");
     closed(&mut raw.kvm_not.iter(), &["vmx", "svm"], "KVM module");
+    closed(&mut raw.kvm_from.rules().iter().flat_map(|rule| &rule.vendors), &VENDORS, "vendor");
     closed(&mut raw.context.iter(), &CONTEXTS, "context function");
     closed(&mut raw.derive.iter(), &DERIVATIONS, "derivation");
+    closed(&mut raw.live.iter(), &LIVE, "live source");
+    closed(&mut raw.shown_if.iter(), &SHOWN_IF, "condition");
     closed(&mut raw.names.keys(), &PROJECTS, "project");
+    kernels(row, complain);
     for gate in raw.gates.iter().filter(|gate| super::emit::gate(gate).is_none()) {
         complain(format!("gate `{gate}`"), "write insn:NAME, cr4:BIT, efer:BIT, xcr0:N, xss:N, msr:0xN or msr:0xN[bit]");
+    }
+}
+
+/// Kernel versions, and the numbers of rules.
+fn kernels(row: &Row, complain: &mut impl FnMut(String, &str)) {
+    let rules = row.raw.kvm_from.rules();
+    let versions = rules.iter().flat_map(|rule| rule.since.iter().chain(&rule.before)).chain(&row.raw.kvm_since);
+    for version in versions.filter(|version| parse_kernel(version).is_none()) {
+        complain(format!("kernel `{version}`"), "write \"6.12\"");
+    }
+    for rule in &rules {
+        if rule.families().is_none() || rule.models().is_none() {
+            complain("a rule of `kvm_from` with an odd range".into(), "write families = \"0x0f-0x12\", models = [\"0x30-0xff\"]");
+        }
+        if rule.all.is_empty() && rule.none.is_empty() && rule.families.is_none() && rule.vendors.is_empty() {
+            complain("a rule of `kvm_from` that says nothing".into(), "name features, vendors or families");
+        }
     }
 }
 
@@ -177,7 +207,9 @@ pub(crate) fn references(model: &Model, handles: &HashSet<String>, problems: &mu
         let withheld = raw.on_conflict.iter().filter_map(|word| word.strip_prefix("withhold:"));
         let withheld = withheld.filter(|name| *name != "XSTATE_COMPONENT");
         let emulated = row.emulated_with();
-        let names = edges.chain(&raw.kvm_from).chain(&raw.alias_of).map(String::as_str).chain(withheld).chain(emulated);
+        let rules = raw.kvm_from.rules();
+        let sources = rules.iter().flat_map(|rule| rule.all.iter().chain(&rule.none));
+        let names = edges.chain(sources).chain(&raw.kvm_needs).chain(&raw.alias_of).map(String::as_str).chain(withheld).chain(emulated);
         for name in names.filter(|name| !known(name)) {
             problems.add(file, row.line, &format!("{}: `{name}` is not a feature", row.name), "spell it as the row that defines it");
         }

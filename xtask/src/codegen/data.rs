@@ -34,6 +34,68 @@ pub(crate) enum Emulated {
     With(String),
 }
 
+/// When KVM reports a feature that raw CPUID lacks: where the host has all of these, or a list of rules.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum KvmFrom {
+    Features(Vec<String>),
+    Rules(Vec<RawRule>),
+}
+
+impl Default for KvmFrom {
+    fn default() -> Self {
+        Self::Rules(Vec::new())
+    }
+}
+
+impl KvmFrom {
+    /// All of it as rules.
+    pub(crate) fn rules(&self) -> Vec<RawRule> {
+        match self {
+            Self::Features(all) => vec![RawRule { all: all.clone(), ..RawRule::default() }],
+            Self::Rules(rules) => rules.clone(),
+        }
+    }
+}
+
+/// One rule as written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawRule {
+    pub(crate) all: Vec<String>,
+    pub(crate) none: Vec<String>,
+    pub(crate) vendors: Vec<String>,
+    pub(crate) families: Option<String>,
+    pub(crate) models: Vec<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) before: Option<String>,
+}
+
+impl RawRule {
+    /// First and last family.
+    pub(crate) fn families(&self) -> Option<(u16, u16)> {
+        self.families.as_deref().map_or(Some((0, u16::MAX)), parse_range)
+    }
+
+    /// Ranges of models.
+    pub(crate) fn models(&self) -> Option<Vec<(u8, u8)>> {
+        self.models.iter().map(|text| parse_range(text)).collect()
+    }
+}
+
+/// `0x17`, or `0x0f-0x12`.
+fn parse_range<T: TryFrom<u64> + PartialOrd>(text: &str) -> Option<(T, T)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text| parse_number(text).and_then(|number| T::try_from(number).ok());
+    Some((number(first)?, number(last)?)).filter(|(first, last)| first <= last)
+}
+
+/// `6.12` as its two numbers.
+pub(crate) fn parse_kernel(text: &str) -> Option<(u8, u8)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// A number, or a word that stands for one.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
@@ -90,6 +152,7 @@ pub(crate) struct RawRow {
     pub(crate) on_conflict: Option<String>,
     pub(crate) value: Option<Number>,
     pub(crate) live: Option<String>,
+    pub(crate) shown_if: Option<String>,
     pub(crate) derive: Option<String>,
     pub(crate) alias_of: Option<String>,
     pub(crate) context: Option<String>,
@@ -104,12 +167,16 @@ pub(crate) struct RawRow {
     #[serde(default)]
     pub(crate) kvm_not: Vec<String>,
     #[serde(default)]
-    pub(crate) kvm_from: Vec<String>,
+    pub(crate) kvm_from: KvmFrom,
+    #[serde(default)]
+    pub(crate) kvm_needs: Vec<String>,
+    pub(crate) kvm_since: Option<String>,
     #[serde(default)]
     pub(crate) only_in_64bit_mode: bool,
     #[serde(default)]
     pub(crate) intercepted: bool,
     pub(crate) emulated: Option<Emulated>,
+    pub(crate) pinned: Option<String>,
     pub(crate) cite: Words,
 }
 
@@ -127,9 +194,8 @@ pub(crate) struct RawFile {
     pub(crate) requires: Option<Words>,
     /// The reason of rows that belong together and have none of their own.
     pub(crate) because: Option<String>,
-    /// Documents which field holds the highest subleaf; the engine uses the field itself.
-    #[serde(rename = "max_subleaf")]
-    pub(crate) _max_subleaf: Option<String>,
+    /// Which field holds the highest subleaf; the engine uses the field itself.
+    pub(crate) max_subleaf: Option<String>,
     #[serde(default)]
     pub(crate) reserved: Vec<Spanned<String>>,
     #[serde(default, rename = "row")]

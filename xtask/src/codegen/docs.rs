@@ -18,6 +18,9 @@ pub(crate) fn rustdoc(model: &Model, row: &Row) -> String {
     if let Some(because) = &raw.because {
         line(because.clone());
     }
+    if let Some(pinned) = &raw.pinned {
+        line(format!("Ties a guest to one machine: {pinned}"));
+    }
     let needs: Vec<String> = edges(model, row).iter().map(|(any, ..)| any.join(" or ")).collect();
     if row.is_feature && !needs.is_empty() {
         line(format!("Needs {}.", needs.join(", ")));

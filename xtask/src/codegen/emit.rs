@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::data::{Emulated, parse_number};
+use super::data::{Emulated, RawRule, parse_kernel, parse_number};
 use super::model::{ANY_SUBLEAF, Model, REGISTERS, Row};
 
 /// `Eax` for 0.
-fn register(at: usize) -> String {
+pub(super) fn register(at: usize) -> String {
     let mut name = REGISTERS[at].to_owned();
     name[..1].make_ascii_uppercase();
     name
@@ -38,7 +38,7 @@ fn hypervisor(name: Option<&String>) -> String {
 }
 
 /// One word of the dense feature array.
-struct Word<'a> {
+pub(crate) struct Word<'a> {
     place: String,
     hypervisor: Option<&'a String>,
     named: u32,
@@ -46,7 +46,8 @@ struct Word<'a> {
     requires: &'a [String],
 }
 
-fn word_table(model: &Model) -> (Vec<Word<'_>>, Vec<(usize, u8)>) {
+/// The registers that hold features, and for each feature its register and bit.
+pub(crate) fn word_table(model: &Model) -> (Vec<Word<'_>>, Vec<(usize, u8)>) {
     let mut words: Vec<Word> = Vec::new();
     let mut spots = Vec::new();
     for (at, row) in model.features.iter().enumerate() {
@@ -188,6 +189,40 @@ pub(crate) fn edges(model: &Model, row: &Row) -> Vec<(Vec<String>, String, Strin
     edges
 }
 
+/// `6.12` as the Rust value.
+fn kernel(text: &str) -> String {
+    let (major, minor) = parse_kernel(text).unwrap_or_default();
+    format!("KernelVersion::new({major}, {minor})")
+}
+
+fn kvm_rule(rule: &RawRule) -> String {
+    let mut parts = Vec::new();
+    for (key, list) in [("all", &rule.all), ("none", &rule.none)] {
+        if !list.is_empty() {
+            parts.push(format!("{key}: {}", feature_list(list.iter().map(String::as_str))));
+        }
+    }
+    if !rule.vendors.is_empty() {
+        parts.push(format!("vendors: {}", bit_set("Vendors", &rule.vendors)));
+    }
+    if let (Some(_), Some((first, last))) = (&rule.families, rule.families()) {
+        parts.push(format!("families: ({first:#x}, {last:#x})"));
+    }
+    let models = rule.models().unwrap_or_default();
+    if !models.is_empty() {
+        let ranges: Vec<String> = models.iter().map(|(first, last)| format!("({first:#x}, {last:#x})")).collect();
+        parts.push(format!("models: &[{}]", ranges.join(", ")));
+    }
+    if let Some(since) = &rule.since {
+        parts.push(format!("since: {}", kernel(since)));
+    }
+    if let Some(before) = &rule.before {
+        parts.push(format!("before: Some({})", kernel(before)));
+    }
+    parts.push("..KvmRule::PLAIN".into());
+    format!("KvmRule {{ {} }}", parts.join(", "))
+}
+
 fn feature_row(model: &Model, row: &Row) -> String {
     let raw = &row.raw;
     let mut parts = Vec::new();
@@ -207,8 +242,15 @@ fn feature_row(model: &Model, row: &Row) -> String {
     if !raw.kvm_not.is_empty() {
         put("kvm_not", bit_set("KvmModules", &raw.kvm_not));
     }
-    if !raw.kvm_from.is_empty() {
-        put("kvm_from", feature_list(raw.kvm_from.iter().map(String::as_str)));
+    let rules: Vec<String> = raw.kvm_from.rules().iter().map(kvm_rule).collect();
+    if !rules.is_empty() {
+        put("kvm_from", format!("&[{}]", rules.join(", ")));
+    }
+    if !raw.kvm_needs.is_empty() {
+        put("kvm_needs", feature_list(raw.kvm_needs.iter().map(String::as_str)));
+    }
+    if let Some(since) = &raw.kvm_since {
+        put("kvm_since", kernel(since));
     }
     match &raw.emulated {
         None | Some(Emulated::Always(false)) => {}
@@ -249,7 +291,7 @@ fn feature_row(model: &Model, row: &Row) -> String {
 pub(crate) fn features(model: &Model) -> String {
     let (_, spots) = word_table(model);
     let mut text = String::from(
-        "//! Features: constants and rows.\n//@BANNER\nuse crate::{Context, Edge, EdgeKind, Emulation, Feature, FeatureRow, FeatureSet, Gate, Kvm, KvmInputs, KvmModules, Merge, Vendors};\n\nimpl Feature {\n",
+        "//! Features: constants and rows.\n//@BANNER\nuse crate::{Context, Edge, EdgeKind, Emulation, Feature, FeatureRow, FeatureSet, Gate, KernelVersion, Kvm, KvmInputs, KvmModules, KvmRule, Merge, Vendors};\n\nimpl Feature {\n",
     );
     let _ = writeln!(text, "    /// How many features the database names.\n    pub const COUNT: usize = {};\n", model.features.len());
     for (row, (word, bit)) in model.features.iter().zip(&spots) {
@@ -292,7 +334,7 @@ pub(crate) fn field_kvm(word: &str) -> Option<String> {
 }
 
 /// Rules that merge a value per machine and so need storage.
-fn is_merged(row: &Row) -> bool {
+pub(crate) fn is_merged(row: &Row) -> bool {
     ["and", "or", "min", "max", "equal", "equal-or-zero"].contains(&row.merge.as_str()) && (row.span.first, row.span.last) != ANY_SUBLEAF
 }
 
@@ -341,6 +383,9 @@ fn field_row(model: &Model, row: &Row, slot: Option<u32>) -> String {
     if !raw.kvm_if.is_empty() {
         parts.push(format!("kvm_if: {}", bit_set("KvmInputs", &raw.kvm_if)));
     }
+    if let Some(since) = &raw.kvm_since {
+        parts.push(format!("kvm_since: {}", kernel(since)));
+    }
     if let Some(name) = &raw.derive {
         parts.push(format!("derive: Some(Derive::{})", camel(name)));
     }
@@ -360,7 +405,7 @@ fn field_row(model: &Model, row: &Row, slot: Option<u32>) -> String {
 /// `fields.rs`.
 pub(crate) fn fields(model: &Model) -> String {
     let mut text = String::from(
-        "//! Fields: constants and rows.\n//@BANNER\nuse crate::{Derive, Feature, Field, FieldKvm, FieldPlace, FieldRow, KvmInputs, Merge, OnConflict, Register, Vendors, ZeroMeans};\n\nimpl Field {\n",
+        "//! Fields: constants and rows.\n//@BANNER\nuse crate::{Derive, Feature, Field, FieldKvm, FieldPlace, FieldRow, KernelVersion, KvmInputs, Merge, OnConflict, Register, Vendors, ZeroMeans};\n\nimpl Field {\n",
     );
     let _ = writeln!(text, "    /// How many fields the database names.\n    pub const COUNT: usize = {};\n", model.fields.len());
     for (at, row) in model.fields.iter().enumerate() {
@@ -394,11 +439,12 @@ pub(crate) fn leaves(model: &Model) -> String {
         let subleaves: Vec<String> = unit.subleaves.iter().map(|(first, last)| format!("({first}, {last:#x})")).collect();
         let _ = writeln!(
             text,
-            "    LeafRow {{ leaf: {leaf}, msr: {:#x}, requires: {}, hypervisor: {}, subleaves: &[{}], name: {:?}, title: {:?} }},",
+            "    LeafRow {{ leaf: {leaf}, msr: {:#x}, requires: {}, hypervisor: {}, subleaves: &[{}], indexed: {}, name: {:?}, title: {:?} }},",
             unit.msr.unwrap_or(0),
             feature_list(unit.requires.iter().map(String::as_str)),
             hypervisor(unit.hypervisor.as_ref()),
             subleaves.join(", "),
+            unit.indexed,
             unit.name,
             unit.title
         );

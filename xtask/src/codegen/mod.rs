@@ -5,8 +5,11 @@ pub(crate) mod data;
 mod docs;
 pub(crate) mod emit;
 mod flags;
+mod live;
 pub(crate) mod model;
 mod names;
+mod places;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -74,6 +77,9 @@ fn outputs(model: &Model) -> Vec<Output> {
         ("text", names::text(model)),
         ("names", names::spellings(model)),
         ("flags", flags::flags(model)),
+        ("rules", rules::rules(model)),
+        ("live", live::live(model)),
+        ("places", places::tables(model)),
     ];
     let mut outputs: Vec<Output> = files
         .into_iter()

@@ -33,6 +33,8 @@ pub(crate) struct Unit {
     pub(crate) requires: Vec<String>,
     pub(crate) because: Option<String>,
     pub(crate) subleaves: Vec<(u32, u32)>,
+    /// Whether CPUID looks at ECX.
+    pub(crate) indexed: bool,
 }
 
 /// A feature or field with its place.
@@ -136,6 +138,7 @@ fn unit_of(source: &Source, rows: &[Row], problems: &mut Problems) -> Unit {
     subleaves.dedup();
     let mut requires: Vec<String> = raw.requires.as_ref().map(Words::list).unwrap_or_default().into_iter().map(str::to_owned).collect();
     requires.extend(raw.present.clone().filter(|name| !name.is_empty()));
+    let indexed = leaf.is_some() && (raw.max_subleaf.is_some() || subleaves.iter().any(|range| *range != (0, 0)));
     Unit {
         file: source.name.clone(),
         leaf,
@@ -146,6 +149,7 @@ fn unit_of(source: &Source, rows: &[Row], problems: &mut Problems) -> Unit {
         requires,
         because: raw.because.clone(),
         subleaves,
+        indexed,
     }
 }
 

@@ -19,11 +19,12 @@ fn entry(model: &Model, row: &Row) -> String {
     let names: Vec<String> = names.map(|(who, word)| format!("({}, {word:?})", project(who))).collect();
     let edges = if row.is_feature { edges(model, row) } else { Vec::new() };
     format!(
-        "FeatureText {{ name: {:?}, title: {:?}, because: {:?}, live: {:?}, requires: {}, names: &[{}], cite: {} }}",
+        "FeatureText {{ name: {:?}, title: {:?}, because: {:?}, live: {:?}, pinned: {:?}, requires: {}, names: &[{}], cite: {} }}",
         row.name,
         raw.title,
         raw.because.as_deref().unwrap_or(""),
         raw.live.as_deref().unwrap_or(""),
+        raw.pinned.as_deref().unwrap_or(""),
         strings(edges.iter().map(|(_, _, because)| because.as_str())),
         names.join(", "),
         strings(raw.cite.list()),

@@ -1,8 +1,10 @@
 //! Synthetic machines and short ways to ask about results.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
+#![allow(clippy::result_large_err, reason = "a refusal stands beside a much larger baseline")]
 
 pub mod oracle;
 pub mod random;
+pub mod views;
 
 use cpu_caps::{
     Accept, Baseline, Core, Gap, Guest, Identity, Machine, Outcome, Pool, Refusal, Request, StockKvm, Verdict, View, check, finish,

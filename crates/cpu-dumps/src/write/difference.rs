@@ -127,7 +127,7 @@ impl Work<'_> {
 }
 
 /// The bits of a register that a policy knows.
-fn known(policy: &Policy, place: Unrecorded, at: Place) -> u32 {
+pub(super) fn known(policy: &Policy, place: Unrecorded, at: Place) -> u32 {
     if !policy.unrecorded.contains(place) {
         return u32::MAX;
     }

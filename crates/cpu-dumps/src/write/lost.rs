@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use cpuid_db::{MsrEntry, Unrecorded};
+use cpuid_db::{Feature, MsrEntry, Place, Unrecorded};
 
+use super::AbsentBits;
+use super::guest::Reason;
 use super::own::all_msrs;
 use crate::{Cpu, Machine};
 
@@ -78,6 +80,35 @@ pub enum Lost {
     },
     /// What KVM answered on the machine.
     Kvm,
+    /// A feature that the guest will not have, since the target cannot say it.
+    Feature {
+        /// The CPU's number.
+        cpu: u32,
+        /// The feature.
+        feature: Feature,
+        /// Why not.
+        because: Reason,
+    },
+    /// A feature that the guest will have although the machine does not have it.
+    Given {
+        /// The CPU's number.
+        cpu: u32,
+        /// The feature.
+        feature: Feature,
+    },
+    /// Bits of a register, beside features, that the guest will see otherwise.
+    Bits {
+        /// The CPU's number.
+        cpu: u32,
+        /// The register, or half of an MSR.
+        place: Place,
+        /// The bits.
+        bits: u32,
+        /// Why.
+        because: Reason,
+    },
+    /// Bits that hosts of a pool have and the guest is not to have, in a leaf or MSR that other hosts of the pool lack.
+    Left(AbsentBits),
 }
 
 impl fmt::Display for Lost {
@@ -98,6 +129,31 @@ impl fmt::Display for Lost {
             Self::Source => f.write_str("where the dump comes from"),
             Self::UnknownNames { count } => write!(f, "{count} names that the database does not know"),
             Self::Kvm => f.write_str("what KVM answered"),
+            Self::Feature { cpu, feature, because } => write!(f, "{feature} ({}) of CPU {cpu}: {because}", feature.location()),
+            Self::Given { cpu, feature } => write!(f, "that CPU {cpu} does not have {feature} ({})", feature.location()),
+            Self::Bits { cpu, place, bits, because } => write!(f, "{} of CPU {cpu}, bits {bits:#x}: {because}", Spot(*place)),
+            Self::Left(AbsentBits { place, register, bits }) => {
+                let register = register.map_or("", cpuid_db::Register::name);
+                write!(
+                    f,
+                    "that the guest does not have bits {bits:#x} of {}{}{register}: ",
+                    Name(*place),
+                    if register.is_empty() { "" } else { " " }
+                )?;
+                f.write_str("some hosts lack the place")
+            }
+        }
+    }
+}
+
+/// How messages name a register.
+struct Spot(Place);
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Place::Cpuid { leaf, subleaf, register } => write!(f, "leaf {leaf:08x} subleaf {subleaf:02x} {register}"),
+            Place::Msr { index, high } => write!(f, "the {} half of MSR {index:08x}", if high { "upper" } else { "lower" }),
         }
     }
 }
@@ -116,6 +172,15 @@ impl fmt::Display for Name {
 
 /// What `again` does not say of `machine`. An error when it says something else: then the writer is wrong.
 pub(super) fn compare(machine: &Machine, again: &Machine) -> Result<Vec<Lost>, String> {
+    let mut lost = compare_origin(machine, again);
+    for (old, new) in machine.cpus.iter().zip(&again.cpus) {
+        compare_cpu(old, new, &mut lost)?;
+    }
+    Ok(lost)
+}
+
+/// What `again` does not say about `machine` as a whole.
+pub(super) fn compare_origin(machine: &Machine, again: &Machine) -> Vec<Lost> {
     let mut lost = Vec::new();
     let (old, new) = (&machine.provenance, &again.provenance);
     let origins = [
@@ -138,10 +203,7 @@ pub(super) fn compare(machine: &Machine, again: &Machine) -> Result<Vec<Lost>, S
     if missing > 0 {
         lost.push(Lost::Cpus { count: missing });
     }
-    for (old, new) in machine.cpus.iter().zip(&again.cpus) {
-        compare_cpu(old, new, &mut lost)?;
-    }
-    Ok(lost)
+    lost
 }
 
 fn compare_cpu(old: &Cpu, new: &Cpu, lost: &mut Vec<Lost>) -> Result<(), String> {

@@ -3,20 +3,26 @@
 mod cloud_hypervisor;
 mod difference;
 mod firecracker;
+mod guest;
+mod libvirt_cpu;
 mod lost;
 mod own;
+mod policy;
+mod pool;
 mod propolis;
+mod qemu;
 mod text;
 
 use std::fmt;
 
-use cpuid_db::{CpuidTable, leaves};
+use cpuid_db::{CpuidTable, Project, leaves};
 
 use crate::error::Fault;
 use crate::read::read_format;
 use crate::{Cpu, Format, Machine};
 
 pub use difference::{AbsentBits, Refused};
+pub use guest::Reason;
 pub use lost::Lost;
 pub use own::Dump;
 
@@ -26,6 +32,8 @@ pub use own::Dump;
 pub enum Target {
     /// The project's own dump; it holds everything.
     Dump,
+    /// A guest policy of the project, `vcpu.policy/1`: one CPU, and no decisions.
+    Policy,
     /// The output of `cpuid -r`.
     CpuidR,
     /// libvirt's `<cpudata arch='x86'>`.
@@ -36,22 +44,38 @@ pub enum Target {
     PropolisToml,
     /// A CPU profile of Cloud Hypervisor that keeps nothing of the host: one file for CPUID, one for the feature MSRs.
     CloudHypervisorProfile,
+    /// What follows QEMU's `-cpu`: the nearest of its models, and what differs from it.
+    Qemu,
+    /// libvirt's `<cpu>` for a guest: the nearest of its models, and what differs from it.
+    LibvirtCpu,
 }
 
 impl Target {
     /// All targets, in the order in which messages list them.
-    pub const ALL: [Self; 6] =
-        [Self::Dump, Self::CpuidR, Self::LibvirtCpudata, Self::FirecrackerTemplate, Self::PropolisToml, Self::CloudHypervisorProfile];
+    pub const ALL: [Self; 9] = [
+        Self::Dump,
+        Self::Policy,
+        Self::CpuidR,
+        Self::LibvirtCpudata,
+        Self::FirecrackerTemplate,
+        Self::PropolisToml,
+        Self::CloudHypervisorProfile,
+        Self::Qemu,
+        Self::LibvirtCpu,
+    ];
 
     /// The word for a command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dump => "dump",
+            Self::Policy => "policy",
             Self::CpuidR => "cpuid-r",
             Self::LibvirtCpudata => "libvirt-cpudata",
             Self::FirecrackerTemplate => "firecracker",
             Self::PropolisToml => "propolis",
             Self::CloudHypervisorProfile => "cloud-hypervisor",
+            Self::Qemu => "qemu",
+            Self::LibvirtCpu => "libvirt",
         }
     }
 
@@ -64,11 +88,28 @@ impl Target {
     pub const fn format(self) -> Format {
         match self {
             Self::Dump => Format::Dump,
+            Self::Policy => Format::Policy,
             Self::CpuidR => Format::CpuidR,
             Self::LibvirtCpudata => Format::LibvirtCpudata,
             Self::FirecrackerTemplate => Format::FirecrackerTemplate,
             Self::PropolisToml => Format::PropolisToml,
             Self::CloudHypervisorProfile => Format::CloudHypervisorProfile,
+            Self::Qemu => Format::QemuCpu,
+            Self::LibvirtCpu => Format::LibvirtCpu,
+        }
+    }
+
+    /// Whether the target holds registers. The others define a guest by a model and the names of features.
+    pub const fn has_registers(self) -> bool {
+        self.words().is_none()
+    }
+
+    /// Whose words the target speaks in, where it names features and has no registers.
+    const fn words(self) -> Option<Project> {
+        match self {
+            Self::Qemu => Some(Project::Qemu),
+            Self::LibvirtCpu => Some(Project::Libvirt),
+            _ => None,
         }
     }
 }
@@ -123,6 +164,12 @@ pub enum WriteError {
         /// The target.
         target: Target,
     },
+    /// Every model of the target has features that the guest must not have and for which there is no word.
+    #[error("{target} has no model from which this machine could be made")]
+    NoModel {
+        /// The target.
+        target: Target,
+    },
     /// What would be written could not be read again: too large for the limits, mostly.
     #[error("{target} cannot hold this machine: {reason}")]
     Unreadable {
@@ -147,6 +194,10 @@ pub fn write(machine: &Machine, target: Target) -> Result<Written, WriteError> {
             machine.cpus.iter().find(|cpu| !is_empty(cpu)).ok_or(WriteError::Nothing { target })?;
             one(target, "json", Dump::new(machine).to_string())?
         }
+        Target::Policy => {
+            let cpu = need_any(first, target)?;
+            one(target, "json", policy::Policy { machine, cpu }.to_string())?
+        }
         Target::CpuidR => {
             machine.cpus.iter().try_for_each(|cpu| need_leaf_0(cpu, target))?;
             one(target, "txt", text::cpuid_r(machine))?
@@ -159,8 +210,17 @@ pub fn write(machine: &Machine, target: Target) -> Result<Written, WriteError> {
             one(target, "toml", propolis::toml(&machine.name, vendor, first))?
         }
         Target::CloudHypervisorProfile => cloud_hypervisor::write(need_any(first, target)?)?,
+        Target::Qemu | Target::LibvirtCpu => {
+            need_leaf_0(first, target)?;
+            let (extension, text) =
+                if target == Target::Qemu { ("args", qemu::option(first)) } else { ("xml", libvirt_cpu::element(first)) };
+            one(target, extension, text.ok_or(WriteError::NoModel { target })?)?
+        }
     };
-    let lost = lost::compare(machine, &again).map_err(|reason| WriteError::Unreadable { reason, target })?;
+    let lost = match target.words() {
+        Some(project) => guest::compare(machine, &again, project),
+        None => lost::compare(machine, &again).map_err(|reason| WriteError::Unreadable { reason, target })?,
+    };
     Ok(Written { parts, lost })
 }
 

@@ -39,7 +39,7 @@ impl fmt::Display for Dump<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let machine = self.machine;
         let cpus = if self.one_per_core_type { machine.one_per_core_type() } else { machine.cpus.iter().collect() };
-        let mut page = Page { f, one_line: self.one_line, depth: 0, is_first: true };
+        let mut page = Page::new(f, self.one_line);
         page.open('{')?;
         page.text("schema", "vcpu.dump/1")?;
         page.text("name", &machine.name)?;
@@ -56,12 +56,12 @@ impl fmt::Display for Dump<'_> {
             page.kvm(kvm)?;
         }
         page.close('}')?;
-        page.f.write_char('\n')
+        page.end()
     }
 }
 
 /// JSON with indentation, or on one line.
-struct Page<'a, 'b> {
+pub(super) struct Page<'a, 'b> {
     f: &'a mut fmt::Formatter<'b>,
     one_line: bool,
     depth: usize,
@@ -69,19 +69,28 @@ struct Page<'a, 'b> {
     is_first: bool,
 }
 
-impl Page<'_, '_> {
+impl<'a, 'b> Page<'a, 'b> {
+    pub(super) const fn new(f: &'a mut fmt::Formatter<'b>, one_line: bool) -> Self {
+        Self { f, one_line, depth: 0, is_first: true }
+    }
+
+    /// Ends the line of the whole document.
+    pub(super) fn end(&mut self) -> fmt::Result {
+        self.f.write_char('\n')
+    }
+
     /// The blank after a colon or comma within a line.
     const fn gap(&self) -> &'static str {
         if self.one_line { "" } else { " " }
     }
 
-    fn open(&mut self, bracket: char) -> fmt::Result {
+    pub(super) fn open(&mut self, bracket: char) -> fmt::Result {
         self.depth += 1;
         self.is_first = true;
         self.f.write_char(bracket)
     }
 
-    fn close(&mut self, bracket: char) -> fmt::Result {
+    pub(super) fn close(&mut self, bracket: char) -> fmt::Result {
         self.depth = self.depth.saturating_sub(1);
         if !self.is_first {
             self.new_line()?;
@@ -91,7 +100,7 @@ impl Page<'_, '_> {
     }
 
     /// Begins the next item of the innermost bracket.
-    fn item(&mut self) -> fmt::Result {
+    pub(super) fn item(&mut self) -> fmt::Result {
         if !self.is_first {
             self.f.write_char(',')?;
         }
@@ -99,21 +108,26 @@ impl Page<'_, '_> {
         self.new_line()
     }
 
+    /// A value that stands on one line, as it is.
+    pub(super) fn value(&mut self, value: impl fmt::Display) -> fmt::Result {
+        write!(self.f, "{value}")
+    }
+
     fn new_line(&mut self) -> fmt::Result {
         if self.one_line { Ok(()) } else { write!(self.f, "\n{:1$}", "", self.depth * 2) }
     }
 
-    fn key(&mut self, key: &str) -> fmt::Result {
+    pub(super) fn key(&mut self, key: &str) -> fmt::Result {
         self.item()?;
         write!(self.f, "\"{key}\":{}", self.gap())
     }
 
-    fn text(&mut self, key: &str, text: &str) -> fmt::Result {
+    pub(super) fn text(&mut self, key: &str, text: &str) -> fmt::Result {
         self.key(key)?;
         write!(self.f, "{}", Quoted(text))
     }
 
-    fn provenance(&mut self, provenance: &Provenance) -> fmt::Result {
+    pub(super) fn provenance(&mut self, provenance: &Provenance) -> fmt::Result {
         let Provenance { tool, kernel, microcode, source } = provenance;
         let members = [("tool", tool), ("kernel", kernel), ("microcode", microcode), ("source", source)];
         self.key("provenance")?;
@@ -126,7 +140,7 @@ impl Page<'_, '_> {
         self.close('}')
     }
 
-    fn unknown_names(&mut self, names: &[String]) -> fmt::Result {
+    pub(super) fn unknown_names(&mut self, names: &[String]) -> fmt::Result {
         if names.is_empty() {
             return Ok(());
         }
@@ -175,7 +189,7 @@ impl Page<'_, '_> {
         self.close('}')
     }
 
-    fn leaves(&mut self, cpuid: &CpuidTable) -> fmt::Result {
+    pub(super) fn leaves(&mut self, cpuid: &CpuidTable) -> fmt::Result {
         self.key("leaves")?;
         self.open('[')?;
         let gap = self.gap();
@@ -190,7 +204,7 @@ impl Page<'_, '_> {
         self.close(']')
     }
 
-    fn msrs(&mut self, msrs: &[MsrEntry]) -> fmt::Result {
+    pub(super) fn msrs(&mut self, msrs: &[MsrEntry]) -> fmt::Result {
         self.key("msrs")?;
         self.open('[')?;
         let gap = self.gap();
@@ -201,7 +215,7 @@ impl Page<'_, '_> {
         self.close(']')
     }
 
-    fn unrecorded(&mut self, places: &[Unrecorded]) -> fmt::Result {
+    pub(super) fn unrecorded(&mut self, places: &[Unrecorded]) -> fmt::Result {
         self.key("unrecorded")?;
         self.open('[')?;
         let gap = self.gap();
@@ -217,7 +231,7 @@ impl Page<'_, '_> {
         self.close(']')
     }
 
-    fn named(&mut self, named: &FeatureSet) -> fmt::Result {
+    pub(super) fn named(&mut self, named: &FeatureSet) -> fmt::Result {
         if named.is_empty() {
             return Ok(());
         }

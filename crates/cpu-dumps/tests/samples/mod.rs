@@ -6,7 +6,7 @@
 use cpu_dumps::Format;
 
 /// All formats; an MSR 10AH where the format has room for MSRs.
-pub(crate) const SAMPLES: [(Format, &str); 14] = [
+pub(crate) const SAMPLES: [(Format, &str); 15] = [
     (Format::Aida, AIDA),
     (Format::LibcpuidRaw, LIBCPUID_RAW),
     (Format::LibvirtCpudata, LIBVIRT),
@@ -21,6 +21,7 @@ pub(crate) const SAMPLES: [(Format, &str); 14] = [
     (Format::PropolisToml, PROPOLIS_TOML),
     (Format::PropolisJson, PROPOLIS_JSON),
     (Format::CloudHypervisorProfile, CLOUD_HYPERVISOR),
+    (Format::QemuCpu, QEMU_CPU),
 ];
 
 pub(crate) const AIDA: &str = "\
@@ -289,3 +290,5 @@ pub(crate) fn kvm_cpuid2() -> Vec<u8> {
     let leaf_7 = [7, 1, 1, 0x10, 0, 0, 0, 0, 0, 0];
     [2, 0].into_iter().chain(leaf_0).chain(leaf_7).flat_map(u32::to_le_bytes).collect()
 }
+
+pub(crate) const QEMU_CPU: &str = "Skylake-Client-v1,stepping=3,level=0x7,+vmx,-rtm,phys-bits=39\n";

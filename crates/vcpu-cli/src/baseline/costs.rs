@@ -1,7 +1,8 @@
 //! What each machine costs the pool: what the others would have without it.
 
 use cpu_caps::{Baseline, Machine, Outcome, Pool, Request, field_slots, finish};
-use cpuid_db::{FeatureSet, FieldAt, Merge};
+use cpuid_db::{Feature, FeatureSet, FieldAt, Merge};
+use serde_json::{Value, json};
 
 use super::{Fleet, Host, gains};
 
@@ -44,8 +45,28 @@ pub(crate) fn costs<'a>(fleet: &'a Fleet, request: &Request, baseline: &Baseline
     costs
 }
 
+/// The costs for programs.
+pub(crate) fn json(costs: &[Cost]) -> Value {
+    let names = |set: &FeatureSet| set.iter().map(Feature::name).collect::<Vec<_>>();
+    let grown = |(at, now, then): &(FieldAt, u64, u64)| {
+        json!({
+            "field": at.field.name(), "subleaf": crate::json::hex_subleaf(at.subleaf),
+            "now": crate::json::hex(*now), "then": crate::json::hex(*then),
+        })
+    };
+    let one = |cost: &Cost| {
+        json!({
+            "hosts": { "count": cost.names.len(), "names": cost.names },
+            "gained": names(&cost.gained),
+            "freed": names(&cost.freed),
+            "grown": cost.grown.iter().map(grown).collect::<Vec<_>>(),
+        })
+    };
+    costs.iter().map(one).collect()
+}
+
 /// The identifiers of machines that are alike, in order of the first of each kind.
-fn kinds(hosts: &[Host]) -> Vec<Vec<u32>> {
+pub(crate) fn kinds(hosts: &[Host]) -> Vec<Vec<u32>> {
     let mut kinds: Vec<(&Host, Vec<u32>)> = Vec::new();
     for (id, host) in hosts.iter().enumerate() {
         match kinds.iter_mut().find(|(first, _)| first.cores == host.cores) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::reasons::{self, Reason, Witnesses};
 use super::{Case, Ceiling, input_words};
+use crate::causes::fix;
 use crate::json;
 use crate::unknown::{Unknown, UnknownPlace};
 use crate::words;
@@ -33,7 +34,7 @@ pub(crate) fn document(case: &Case) -> Value {
 fn ceiling(ceiling: Ceiling) -> Value {
     match ceiling {
         Ceiling::Raw => json!({ "kind": "raw" }),
-        Ceiling::Kvm(stock) => json!({ "kind": "kvm", "inputs": input_words(stock.inputs) }),
+        Ceiling::Kvm(stock) => json!({ "kind": "kvm", "kernel": stock.kernel.to_string(), "inputs": input_words(stock.inputs) }),
     }
 }
 
@@ -43,7 +44,8 @@ pub(crate) fn forced(case: &Case) -> Vec<&'static str> {
     hidden.iter().filter(|feature| feature.row().innate).map(Feature::name).collect()
 }
 
-fn decisions(case: &Case) -> Vec<Value> {
+/// Every decision, features first.
+pub(crate) fn decisions(case: &Case) -> Vec<Value> {
     let features = case.features().map(|feature| of_feature(case, feature));
     let fields = field_slots().filter_map(|at| of_field(case, at));
     features.chain(fields).chain(static_fields(case)).chain(unknown_bits(case)).collect()
@@ -53,7 +55,13 @@ fn of_feature(case: &Case, feature: Feature) -> Value {
     let decision = case.baseline.decisions.feature(feature);
     let value = case.baseline.features.contains(feature);
     let value = (decision.outcome == Outcome::Chosen).then(|| json::hex(u64::from(value)));
-    one(&[("feature", feature.name().into())], decision.outcome.name(), value, decision.rule, &reasons::of_feature(case, feature))
+    let head = [("feature", feature.name().into())];
+    let mut object = one(&head, decision.outcome.name(), value, decision.rule, &reasons::of_feature(case, feature));
+    let fix = fix::of_decision(case, feature);
+    if let Some(because) = object.get_mut("because").and_then(Value::as_object_mut).filter(|_| !fix.is_empty()) {
+        because.insert("fix".to_owned(), fix.into());
+    }
+    object
 }
 
 fn of_field(case: &Case, at: FieldAt) -> Option<Value> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use cpu_caps::{Core, FieldValue, Identity, Pool, StockKvm, View};
 use cpu_dumps::{Cpu, Machine};
-use cpuid_db::{Basis, FeatureSet, Field, FieldAt, FieldPlace, Policy};
+use cpuid_db::{Basis, FeatureSet, Field, FieldAt, FieldPlace, Policy, Vendor};
 
 use crate::unknown::{Unknown, unknown_bits};
 
@@ -34,6 +34,8 @@ pub(crate) struct Host {
     pub(crate) basis: Basis,
     /// Its kinds of core; CPUs that differ in nothing that is merged count as one.
     pub(crate) cores: Vec<CoreViews>,
+    /// What each kind of core is called.
+    pub(crate) core_names: Vec<String>,
     /// Bits that the database does not name.
     pub(crate) unknown_bits: Vec<Unknown>,
     /// Fields other than zero that no rule merges.
@@ -47,6 +49,7 @@ impl Host {
             name: machine.name.clone(),
             basis: basis(machine, ceiling),
             cores: Vec::new(),
+            core_names: Vec::new(),
             unknown_bits: Vec::new(),
             static_fields: Vec::new(),
         };
@@ -73,8 +76,14 @@ impl Host {
             return;
         }
         self.cores.push(core);
+        self.core_names.push(core_name(cpu));
         self.unknown_bits.extend(unknown_bits(&cpu.policy));
         self.static_fields.extend(static_fields(&cpu.policy));
+    }
+
+    /// The maker of its cores.
+    pub(crate) fn vendor(&self) -> Vendor {
+        self.cores.first().map_or(Vendor::Other([0; 12]), |core| core.identity.vendor)
     }
 
     /// The cores as the engine takes them.
@@ -86,6 +95,14 @@ impl Host {
     fn seen(&self) -> FeatureSet {
         let views = self.cores.iter().flat_map(|core| [&core.raw.features, &core.ceiling.features]);
         views.fold(FeatureSet::EMPTY, |seen, features| seen.union(features))
+    }
+}
+
+/// `performance core`, or `CPU 4` where the dump does not tell.
+pub(crate) fn core_name(cpu: &Cpu) -> String {
+    match cpu.core_type {
+        Some(kind) => format!("{} core", kind.name()),
+        None => format!("CPU {}", cpu.number),
     }
 }
 
@@ -154,7 +171,7 @@ impl Fleet {
 }
 
 /// Adds `#2`, `#3` to names that occur again.
-fn name_apart(hosts: &mut [Host]) {
+pub(crate) fn name_apart(hosts: &mut [Host]) {
     let mut taken: HashSet<String> = HashSet::new();
     for host in hosts {
         let plain = host.name.clone();

@@ -3,6 +3,8 @@
 pub(crate) mod costs;
 pub(crate) mod document;
 pub(crate) mod hosts;
+pub(crate) mod html;
+pub(crate) mod keep;
 pub(crate) mod reasons;
 pub(crate) mod refusal;
 pub(crate) mod report;
@@ -11,7 +13,7 @@ pub(crate) mod values;
 use cpu_caps::{Baseline, Request};
 use cpuid_db::{Basis, Feature, FeatureSet, KvmInputs, Location, Unrecorded};
 
-pub(crate) use hosts::{Ceiling, Fleet, Host};
+pub(crate) use hosts::{Ceiling, Fleet, Host, core_name, name_apart};
 
 /// A finished baseline with everything that explains it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use cpu_caps::{Cause, Decision, FieldDecision, Outcome, Tally, WITNESSES};
 use cpuid_db::{Context, Feature, Field, FieldAt, FieldPlace, Kvm, Merge, Register, Unrecorded};
 use serde_json::{Value, json};
 
-use super::values::{Values, in_conflict, number};
+use super::values::{Values, in_conflict};
 use super::{Case, place_of};
 use crate::words;
 
@@ -37,7 +37,10 @@ impl<'a> Witnesses<'a> {
     /// `2 of 5 hosts: a and b`.
     fn text(&self, case: &Case) -> String {
         let of = case.fleet.hosts.len();
-        if self.count == of && of > 1 {
+        if self.count == of && of == 1 {
+            return self.list();
+        }
+        if self.count == of {
             return format!("all {of} hosts");
         }
         format!("{} of {}: {}", self.count, words::plural(of, "host"), self.list())
@@ -144,6 +147,9 @@ fn clause(case: &Case, feature: Feature, decision: Decision, hosts: &Witnesses) 
         Cause::Limitation => limitation(case, decision, hosts),
         Cause::Conflict => conflict(case, feature),
         Cause::Unrecorded => unrecorded(case, feature, decision, hosts),
+        Cause::Request if decision.outcome == Outcome::Withheld && !case.request.without.contains(feature) => {
+            "not in the model that was asked for".to_owned()
+        }
         Cause::Request if decision.outcome == Outcome::Withheld => "left out on request".to_owned(),
         Cause::Request => "given on request".to_owned(),
         Cause::Live if feature.text().live.is_empty() => "follows run-time state".to_owned(),
@@ -154,6 +160,7 @@ fn clause(case: &Case, feature: Feature, decision: Decision, hosts: &Witnesses) 
             None => "recomputed from the rest of the policy".to_owned(),
         },
         Cause::Context => context(feature).to_owned(),
+        Cause::Pinned => format!("it ties a guest to one machine: {}", feature.text().pinned.trim_end_matches('.')),
         Cause::Foreign => {
             format!("KVM would give it, but {} CPUs do not have it", words::vendor(case.baseline.identity.vendor))
         }
@@ -164,9 +171,9 @@ fn clause(case: &Case, feature: Feature, decision: Decision, hosts: &Witnesses) 
 /// Why KVM does not give what the hardware has: in a label, and in a clause.
 pub(crate) fn denial(case: &Case, feature: Feature) -> (String, String) {
     let row = feature.row();
-    let inputs = match case.ceiling {
-        super::Ceiling::Kvm(stock) => row.kvm_if.difference(stock.inputs),
-        super::Ceiling::Raw => row.kvm_if,
+    let (inputs, too_old) = match case.ceiling {
+        super::Ceiling::Kvm(stock) => (row.kvm_if.difference(stock.inputs), stock.kernel < row.kvm_since),
+        super::Ceiling::Raw => (row.kvm_if, false),
     };
     let (label, clause) = if case.basis() == cpuid_db::Basis::Recorded {
         ("not in its answer", "KVM answered without it")
@@ -175,6 +182,11 @@ pub(crate) fn denial(case: &Case, feature: Feature) -> (String, String) {
         return (format!("only with {inputs}"), format!("KVM gives it only with {inputs}"));
     } else if matches!(row.kvm, Kvm::Never | Kvm::Runtime) {
         ("never", "KVM never gives it")
+    } else if too_old {
+        return (format!("since Linux {}", row.kvm_since), format!("KVM gives it since Linux {}", row.kvm_since));
+    } else if !row.kvm_if.is_empty() {
+        let inputs = super::input_words(row.kvm_if).join(" and ");
+        return (format!("no {inputs} there"), format!("{inputs} does not work on that CPU"));
     } else if !row.kvm_not.is_empty() {
         ("not by this module", "this KVM module does not give it")
     } else {
@@ -264,11 +276,12 @@ fn field_witnesses<'a>(case: &Case<'a>, at: FieldAt, decision: FieldDecision) ->
 }
 
 fn field_clause(case: &Case, at: FieldAt, decision: FieldDecision, values: &Values, hosts: &Witnesses) -> String {
-    let value = number(decision.value);
+    let value = words::number(decision.value);
     match (decision.cause, decision.outcome) {
         (Cause::AllHosts, _) => format!("{value} on all hosts that have it"),
         (Cause::Requires(parent), _) => format!("goes with {parent}, which is withheld"),
         (Cause::NotInKvm, _) => "KVM does not give it".to_owned(),
+        (Cause::Request, _) => format!("{value} is asked for"),
         (Cause::Unrecorded, _) if values.known.is_empty() => {
             format!("not recorded on {}; {value} is assumed", hosts.text(case))
         }

@@ -26,11 +26,15 @@ pub(crate) fn failure(fleet: &Fleet, refusal: &Refusal) -> Failure {
             format!("hosts differ in {}, and no guest can run on both: {}", place_name(*at), values(fleet, *at)),
             "Leave the hosts of all but one value out.",
         ),
-        Refusal::Impossible { feature, decision } => (
+        Refusal::Identity { asked, .. } => (
+            format!("a CPU of {} was asked for, and the machines are {}", words::vendor(*asked), vendors(fleet)),
+            "Name a model of the same maker; no instruction set makes up for another maker's errata and MSRs.",
+        ),
+        Refusal::Impossible { feature, decision, .. } => (
             format!("--with {feature}: it cannot be given: {}", impossible(fleet, *feature, *decision)),
             "Leave the feature or those hosts out.",
         ),
-        Refusal::Innate(feature) => (
+        Refusal::Innate { feature, .. } => (
             format!(
                 "--without {feature}: it describes what the hardware does on {}, and cannot be hidden honestly",
                 having(fleet, *feature)

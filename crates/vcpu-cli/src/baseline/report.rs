@@ -8,8 +8,8 @@ use cpuid_db::{Basis, Feature, FeatureSet, Unrecorded};
 
 use super::costs::{Cost, costs};
 use super::document::{forced, unknown_by_place};
+use super::keep::Keep;
 use super::reasons::{self, is_identity};
-use super::values::number;
 use super::{Case, Ceiling, gains, input_words};
 use crate::commands::show;
 use crate::isa::Level;
@@ -25,23 +25,41 @@ const MOST: usize = 12;
 /// How many names of machines a list shows.
 const NAMES: usize = 4;
 
-/// The whole report. `written` is where the policy went.
-pub(crate) fn text(case: &Case, written: Option<&Path>) -> String {
+/// How a report begins.
+#[derive(Debug)]
+pub(crate) struct Head<'a> {
+    /// The first line.
+    pub(crate) title: String,
+    /// What was asked for, each with its label.
+    pub(crate) remarks: Vec<(&'static str, String)>,
+    /// Where the policy went.
+    pub(crate) written: Option<&'a Path>,
+    /// Which machines keep what is not to be lost.
+    pub(crate) keep: Option<&'a Keep<'a>>,
+}
+
+/// The whole report.
+pub(crate) fn text(case: &Case, start: &Head) -> String {
     let mut page = Page::new();
-    head(&mut page, case, written);
+    head(&mut page, case, start);
     let given = gains(&case.baseline.features);
     page.heading(&format!("What a guest gets: {}", plural(given.len(), "feature")));
     show::report::features(&mut page, &given);
     let costs = costs(case.fleet, case.request, case.baseline);
+    if let Some(keep) = start.keep {
+        keep.report(&mut page);
+    }
     what_hosts_cost(&mut page, &costs);
     lost_to_several(&mut page, case, &costs);
     withheld_by_kvm(&mut page, case);
     follows(&mut page, case);
     limitations(&mut page, case);
     numbers(&mut page, case);
-    one_by_one(&mut page, "Other decisions", case, PLAIN, |_, outcome, cause| match cause {
-        Cause::Context | Cause::Foreign | Cause::Conflict => outcome == Outcome::Withheld,
-        Cause::Request | Cause::Emulated => true,
+    one_by_one(&mut page, "Other decisions", case, PLAIN, |feature, outcome, cause| match cause {
+        Cause::Context | Cause::Foreign | Cause::Pinned | Cause::Conflict => outcome == Outcome::Withheld,
+        // A model leaves out so much that telling it one by one tells nothing.
+        Cause::Request => outcome != Outcome::Withheld || case.request.without.contains(feature),
+        Cause::Emulated => true,
         _ => false,
     });
     unrecorded(&mut page, case);
@@ -49,11 +67,14 @@ pub(crate) fn text(case: &Case, written: Option<&Path>) -> String {
     page.into_text()
 }
 
-fn head(page: &mut Page, case: &Case, written: Option<&Path>) {
+fn head(page: &mut Page, case: &Case, start: &Head) {
     let fleet = case.fleet;
-    page.words(0, sentence(HEADING, &format!("Baseline of {}", plural(fleet.hosts.len(), "host"))));
+    page.words(0, sentence(HEADING, &start.title));
     let names = fleet.all_names();
-    page.entry("hosts", COLUMN, sentence(HOST, &some_of(&names, names.len(), MOST)));
+    page.entry(if names.len() == 1 { "host" } else { "hosts" }, COLUMN, sentence(HOST, &some_of(&names, names.len(), MOST)));
+    for (label, text) in &start.remarks {
+        page.entry(label, COLUMN, sentence(PLAIN, text));
+    }
     let identity = &case.baseline.identity;
     let mut cpu = sentence(PLAIN, &format!("{} {}", words::vendor(identity.vendor), identity.signature));
     cpu.extend(sentence(PLAIN, &words::brand(&identity.brand)));
@@ -73,7 +94,7 @@ fn head(page: &mut Page, case: &Case, written: Option<&Path>) {
     if !forced.is_empty() {
         page.entry("forced", COLUMN, sentence(LOST, &format!("hides what the hardware does: {}", forced.join(", "))));
     }
-    if let Some(path) = written {
+    if let Some(path) = start.written {
         page.entry("written to", COLUMN, sentence(PLAIN, &words::clean(&path.display().to_string())));
     }
 }
@@ -87,7 +108,9 @@ fn ceiling(case: &Case) -> Vec<Word> {
     if recorded == hosts.len() {
         return sentence(PLAIN, "KVM, recorded");
     }
-    let mut words = sentence(PLAIN, "KVM, derived: the model of stock KVM with");
+    let newest = stock.kernel == cpuid_db::KernelVersion::NEWEST;
+    let of = if newest { String::new() } else { format!(" of Linux {}", stock.kernel) };
+    let mut words = sentence(PLAIN, &format!("KVM, derived: the model of stock KVM{of} with"));
     words.extend(list(PLAIN, input_words(stock.inputs)));
     if recorded > 0 {
         words.extend(sentence(QUIET, &format!("(recorded on {recorded} of {})", plural(hosts.len(), "host"))));
@@ -132,7 +155,8 @@ fn what_hosts_cost(page: &mut Page, costs: &[Cost]) {
 fn gained_without(cost: &Cost) -> Vec<Word> {
     let features = list(PLAIN, cost.gained.iter().map(Feature::name));
     let freed = list(PLAIN, cost.freed.iter().map(Feature::name));
-    let grown = cost.grown.iter().map(|(at, now, then)| format!("{} {} instead of {}", at.field.name(), number(*then), number(*now)));
+    let grown =
+        cost.grown.iter().map(|(at, now, then)| format!("{} {} instead of {}", at.field.name(), words::number(*then), words::number(*now)));
     let parts = [
         (sentence(LOST, &format!("{}:", plural(cost.gained.len(), "feature"))), features),
         (sentence(NOTICE, "limitations gone:"), freed),
@@ -240,15 +264,24 @@ fn numbers(page: &mut Page, case: &Case) {
     }
 }
 
-/// What has to be recorded on which machines before more can be promised.
-fn unrecorded(page: &mut Page, case: &Case) {
-    let mut groups: BTreeMap<(Unrecorded, Vec<&str>, usize), FeatureSet> = BTreeMap::new();
+/// A place that was not recorded, the first few machines on which, and on how many.
+type Gap<'a> = (Unrecorded, Vec<&'a str>, usize);
+
+/// What has to be recorded on which machines, and the features that wait for it.
+pub(crate) fn gaps<'a>(case: &Case<'a>) -> BTreeMap<Gap<'a>, FeatureSet> {
+    let mut groups: BTreeMap<Gap, FeatureSet> = BTreeMap::new();
     for feature in case.features().filter(|feature| matters(case, *feature)) {
         if case.baseline.decisions.feature(feature).cause == Cause::Unrecorded {
             let (place, hosts) = reasons::waits_for(case, feature);
             groups.entry((place, hosts.names, hosts.count)).or_default().set(feature, true);
         }
     }
+    groups
+}
+
+/// What has to be recorded before more can be promised.
+fn unrecorded(page: &mut Page, case: &Case) {
+    let groups = gaps(case);
     if groups.is_empty() {
         return;
     }
@@ -272,7 +305,7 @@ fn matters(case: &Case, feature: Feature) -> bool {
 }
 
 /// The machines of a list, or all of them.
-fn hosts(case: &Case, names: &[&str], count: usize) -> String {
+pub(crate) fn hosts(case: &Case, names: &[&str], count: usize) -> String {
     let all = case.fleet.hosts.len();
     if count == all && all > 1 { format!("all {all} hosts") } else { some_of(names, count, NAMES) }
 }

@@ -54,7 +54,7 @@ impl<'a> Values<'a> {
             .known
             .iter()
             .take(MOST)
-            .map(|(value, names)| format!("{} on {}", number(*value), words::some_of(names, names.len(), 3)))
+            .map(|(value, names)| format!("{} on {}", words::number(*value), words::some_of(names, names.len(), 3)))
             .collect();
         if self.known.len() > MOST {
             parts.push(format!("{} more values", self.known.len() - MOST));
@@ -64,11 +64,6 @@ impl<'a> Values<'a> {
         }
         parts.join("; ")
     }
-}
-
-/// Small numbers in decimal, masks in hexadecimal.
-pub(crate) fn number(value: u64) -> String {
-    if value < 10_000 { value.to_string() } else { format!("{value:#x}") }
 }
 
 /// The field on whose values this feature hangs and on which machines differ, or of which nobody knows the values.

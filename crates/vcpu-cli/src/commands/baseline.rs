@@ -3,14 +3,14 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use cpu_caps::{Request, StockKvm, finish};
-use cpuid_db::{FeatureSet, Found, KvmInputs, Named, lookup};
+use cpu_caps::{Base, Request, finish};
+use serde_json::Value;
 
 use crate::answer::{Answer, Failure};
-use crate::baseline::{Case, Ceiling, Fleet, Host, document, refusal, report};
-use crate::commands::explain;
-use crate::{input, json, output};
+use crate::baseline::keep::Keep;
+use crate::baseline::{Case, Ceiling, Fleet, Host, costs, document, html, refusal, report};
+use crate::options::{CeilingArgs, WishArgs, features};
+use crate::{input, json, output, words};
 
 /// Arguments of `vcpu baseline`.
 #[derive(clap::Args, Debug)]
@@ -25,31 +25,27 @@ Examples:
   vcpu baseline rack1/*.json
   vcpu baseline --without avx512f -o policy.json a.json b.json
   vcpu baseline --kvm nested --no-kvm pmu --json hosts.jsonl | jq '.decisions[] | select(.outcome == \"withheld\")'
-  vcpu baseline --ceiling raw old.json new.json")]
+  vcpu baseline --ceiling raw old.json new.json
+  vcpu baseline --keep avx512f rack1/*.json
+  vcpu baseline --report pool.html rack1/*.json")]
 pub(crate) struct Args {
     /// Dumps of the machines; a file may hold several. - for standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// A feature that the guest must have, by any spelling; refuse the pool if it cannot.
+    #[command(flatten)]
+    wishes: WishArgs,
+
+    #[command(flatten)]
+    ceiling: CeilingArgs,
+
+    /// Tell which hosts can keep these features together, and what their guests would have.
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
-    with: Vec<String>,
+    keep: Vec<String>,
 
-    /// A feature that the guest must not have.
-    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
-    without: Vec<String>,
-
-    /// What limits a guest beside the hardware.
-    #[arg(long, value_enum, default_value_t = Limit::Kvm)]
-    ceiling: Limit,
-
-    /// Options of KVM that are on, for machines whose dumps do not record KVM's answer.
-    #[arg(long, value_enum, value_name = "OPTION", value_delimiter = ',')]
-    kvm: Vec<KvmOption>,
-
-    /// Options of KVM that are off, though they are on by default.
-    #[arg(long, value_enum, value_name = "OPTION", value_delimiter = ',')]
-    no_kvm: Vec<KvmOption>,
+    /// Leave out what ties a guest to one machine.
+    #[arg(long)]
+    migratable: bool,
 
     /// Mix machines of different vendors all the same.
     #[arg(long)]
@@ -62,123 +58,68 @@ pub(crate) struct Args {
     /// Also write the policy as JSON to a file, which is replaced as one step.
     #[arg(short, long, value_name = "POLICY")]
     output: Option<PathBuf>,
-}
 
-/// What limits a guest beside the hardware.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Limit {
-    /// What KVM gives, recorded or derived.
-    Kvm,
-    /// Nothing.
-    Raw,
-}
-
-/// An option of KVM, or hardware support that it uses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum KvmOption {
-    /// Two-dimensional paging: EPT or NPT (on by default).
-    Tdp,
-    /// Nested virtualization: kvm_intel.nested or kvm_amd.nested.
-    Nested,
-    /// Virtual PMU: kvm.enable_pmu (on by default).
-    Pmu,
-    /// Virtual PEBS.
-    Pebs,
-    /// Intel PT in the guest: kvm_intel.pt_mode=1.
-    Pt,
-    /// SGX virtualization: kvm_intel.sgx (on by default).
-    Sgx,
-    /// CET virtualization (on by default).
-    Cet,
-    /// SEV: kvm_amd.sev.
-    Sev,
-    /// Extended feature disable, which AMX needs (on by default).
-    Xfd,
-}
-
-impl KvmOption {
-    const fn inputs(self) -> KvmInputs {
-        match self {
-            Self::Tdp => KvmInputs::TDP,
-            Self::Nested => KvmInputs::NESTED,
-            Self::Pmu => KvmInputs::PMU,
-            Self::Pebs => KvmInputs::PEBS,
-            Self::Pt => KvmInputs::PT,
-            Self::Sgx => KvmInputs::SGX,
-            Self::Cet => KvmInputs::CET,
-            Self::Sev => KvmInputs::SEV,
-            Self::Xfd => KvmInputs::XFD,
-        }
-    }
+    /// Also write a page for browsers: every host against every feature, with the cause of each decision.
+    #[arg(long, value_name = "PAGE.html")]
+    report: Option<PathBuf>,
 }
 
 /// The policy and its reasons.
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<Answer, Failure> {
+    if args.report.as_deref().is_some_and(input::is_stdin) {
+        return Err(Failure::wrong("--report writes a file for a browser; - is none"));
+    }
     let request = request(args)?;
-    let ceiling = ceiling(args)?;
+    let ceiling = args.ceiling.ceiling()?;
     let fleet = Fleet::new(hosts(&args.files, ceiling)?);
     let baseline = finish(&fleet.pool, &request).map_err(|refused| refusal::failure(&fleet, &refused))?;
     let case = Case { fleet: &fleet, request: &request, ceiling, baseline: &baseline };
-    let to_stdout = args.output.as_deref().is_some_and(input::is_stdin);
-    let policy = || json::document(&document::document(&case));
-    match args.output.as_deref().filter(|_| !to_stdout) {
-        Some(path) => {
-            let policy = policy();
-            output::replace(path, &policy)?;
-            let text = if as_json { policy } else { report::text(&case, Some(path)) };
-            Ok(Answer::done(text))
-        }
-        None if as_json || to_stdout => Ok(Answer::done(policy())),
-        None => Ok(Answer::done(report::text(&case, None))),
+    if let Some(path) = args.report.as_deref() {
+        output::replace(path, &html::page(&case))?;
     }
+    let keep = keep(args, &case)?;
+    let to_stdout = args.output.as_deref().is_some_and(input::is_stdin);
+    let written = args.output.as_deref().filter(|_| !to_stdout);
+    let policy = || json::document(&policy(&case, keep.as_ref()));
+    if let Some(path) = written {
+        output::replace(path, &policy())?;
+    }
+    if as_json || to_stdout {
+        return Ok(Answer::done(policy()));
+    }
+    let title = format!("Baseline of {}", words::plural(fleet.hosts.len(), "host"));
+    let head = report::Head { title, remarks: Vec::new(), written, keep: keep.as_ref() };
+    Ok(Answer::done(report::text(&case, &head)))
+}
+
+/// What the features cost that the operator does not want to lose.
+fn keep<'a>(args: &Args, case: &Case<'a>) -> Result<Option<Keep<'a>>, Failure> {
+    let wanted = features("--keep", &args.keep)?;
+    Ok((!wanted.is_empty()).then(|| Keep::new(case.fleet, case.request, Some(case.baseline), &wanted)))
+}
+
+/// The `vcpu.policy/1` object with what each machine costs.
+fn policy(case: &Case, keep: Option<&Keep>) -> Value {
+    let mut policy = document::document(case);
+    if let Some(members) = policy.as_object_mut() {
+        let costs = costs::costs(case.fleet, case.request, case.baseline);
+        members.insert("costs".to_owned(), costs::json(&costs));
+        if let Some(keep) = keep {
+            members.insert("keep".to_owned(), keep.json());
+        }
+    }
+    policy
 }
 
 fn request(args: &Args) -> Result<Request, Failure> {
-    let with = features("--with", &args.with)?;
-    let without = features("--without", &args.without)?;
-    if let Some(both) = with.intersection(&without).iter().next() {
-        return Err(Failure::wrong(format!("{both} is asked for by --with and refused by --without")));
-    }
-    Ok(Request { with, without, any_vendor: args.any_vendor, force: args.force })
-}
-
-/// The features that these words name.
-fn features(option: &str, words: &[String]) -> Result<FeatureSet, Failure> {
-    let mut set = FeatureSet::EMPTY;
-    for word in words {
-        match lookup(word) {
-            Ok(Found::Named(Named::Feature(feature))) => set.set(feature, true),
-            Ok(_) => return Err(Failure::wrong(format!("{option}: \"{word}\" is not a feature (a single bit)"))),
-            Err(error) => {
-                let failure = explain::failure(word, error);
-                return Err(Failure { message: format!("{option}: {}", failure.message), ..failure });
-            }
-        }
-    }
-    Ok(set)
-}
-
-fn ceiling(args: &Args) -> Result<Ceiling, Failure> {
-    let on: KvmInputs = args.kvm.iter().map(|option| option.inputs()).collect();
-    let off: KvmInputs = args.no_kvm.iter().map(|option| option.inputs()).collect();
-    if on.intersects(off) {
-        return Err(Failure::wrong("the same option is named by --kvm and --no-kvm"));
-    }
-    match args.ceiling {
-        Limit::Raw if !(on | off).is_empty() => Err(Failure::wrong("--kvm and --no-kvm describe KVM, which --ceiling raw leaves out")),
-        Limit::Raw => Ok(Ceiling::Raw),
-        Limit::Kvm => {
-            let inputs = (StockKvm::default().inputs | on).difference(off);
-            Ok(Ceiling::Kvm(StockKvm { inputs }))
-        }
-    }
+    let (with, without) = args.wishes.sets()?;
+    let base = if args.migratable { Base::Migratable } else { Base::Everything };
+    Ok(Request { base, with, without, any_vendor: args.any_vendor, force: args.force, identity: None })
 }
 
 /// Reads every machine of every file, and keeps of each only what the pool needs.
-fn hosts(files: &[PathBuf], ceiling: Ceiling) -> Result<Vec<Host>, Failure> {
-    if files.iter().filter(|path| input::is_stdin(path)).count() > 1 {
-        return Err(Failure::wrong("standard input (-) can be read only once"));
-    }
+pub(crate) fn hosts(files: &[PathBuf], ceiling: Ceiling) -> Result<Vec<Host>, Failure> {
+    input::stdin_once(files.iter().map(PathBuf::as_path))?;
     let mut hosts = Vec::new();
     for (at, path) in files.iter().enumerate() {
         progress(at, files.len());

@@ -16,7 +16,8 @@ pub(crate) mod report;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Any known format is recognized by its content: vcpu.dump/1 and vcpu.policy/1, AIDA64 and InstLatx64 text, libcpuid raw,
-cpuid -r, libvirt cpudata XML, Firecracker fingerprints.
+cpuid -r, kcpuid -r, libvirt cpudata and CPU XML, QMP replies, Firecracker fingerprints and MSR lists, Propolis and Cloud Hypervisor
+profiles, and KVM's tables.
 
 Examples:
   vcpu show host42.json
@@ -59,6 +60,7 @@ fn document(machine: &Machine) -> Value {
     member("cpus", machine.cpus.iter().enumerate().map(|(at, one)| cpu(one, at == 0)).collect());
     member("features", json::features(&policy.features()));
     member("unknown_bits", unknown_bits(policy).iter().map(unknown).collect());
+    member("unknown_names", machine.unknown_names.as_slice().into());
     member("unrecorded", json::unrecorded(policy.unrecorded.as_slice()));
     member("msrs", json::msrs(&first.msrs));
     if let Some(kvm) = &machine.kvm {

@@ -1,12 +1,14 @@
 //! What there is to say about one subject, for people and programs alike.
 
+use cpu_dumps::models;
 use cpuid_db::{
-    EdgeKind, Emulation, Feature, FeatureSet, FeatureText, Field, FieldPlace, Gate, Location, Named, OnConflict, Project, Vendors,
+    EdgeKind, Emulation, Feature, FeatureSet, FeatureText, Field, FieldPlace, Gate, Location, Merge, Named, OnConflict, Project, Vendors,
     ZeroMeans, leaves,
 };
 use serde_json::{Map, Value, json};
 
 use super::kvm;
+use crate::causes::{self, bits, sources};
 use crate::words;
 
 /// Everything about a feature, field, MSR or reserved bit.
@@ -29,6 +31,10 @@ pub(super) struct Facts {
     pub(super) kvm_text: String,
     pub(super) cite: Vec<&'static str>,
     pub(super) remarks: Vec<String>,
+    /// What happens to a guest that counts on it where it is not, or that was not told of it.
+    pub(super) lacking: String,
+    /// The models of QEMU that have it.
+    pub(super) models: Vec<&'static str>,
     /// For MSRs: what its bits are called.
     pub(super) bits: Vec<(String, &'static str, &'static str)>,
 }
@@ -79,9 +85,39 @@ impl Facts {
             "kvm_text": self.kvm_text,
             "spellings": spellings.collect::<Vec<_>>(),
             "remarks": self.remarks,
+            "consequence": self.lacking,
+            "models": self.models,
+            "documents": self.documents(),
             "bits": bits.collect::<Vec<_>>(),
         })
     }
+}
+
+impl Facts {
+    /// The sources by title, each once.
+    pub(super) fn documents(&self) -> Vec<String> {
+        self.cite.iter().filter_map(|cite| sources::document(cite)).collect()
+    }
+}
+
+/// QEMU's models with the feature; of a model with several versions, the name alone where all of them have it.
+fn models_with(feature: Feature) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    let all = models::models(Project::Qemu);
+    for model in all.iter().filter(|model| model.features.contains(feature)) {
+        let stem = stem(&model.name);
+        let everywhere = all.iter().filter(|other| self::stem(&other.name) == stem).all(|other| other.features.contains(feature));
+        let name = if everywhere { stem } else { model.name.as_str() };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The name without its version.
+fn stem(name: &str) -> &str {
+    name.rsplit_once("-v").filter(|(_, version)| version.bytes().all(|byte| byte.is_ascii_digit())).map_or(name, |(stem, _)| stem)
 }
 
 /// Where a feature or field is.
@@ -118,12 +154,14 @@ pub(super) fn of_feature(feature: Feature) -> Facts {
         vendors: vendors(row.vendors),
         merge: row.merge.name().to_owned(),
         requires: requires.collect(),
-        requires_all: prerequisites(feature).iter().map(Feature::name).collect(),
+        requires_all: prerequisites(feature).without(feature).iter().map(Feature::name).collect(),
         required_by: dependants(feature),
         gates: row.gates.iter().map(gate).collect(),
         kvm: row.kvm.name().to_owned(),
         kvm_text: kvm::of_feature(feature),
         remarks: feature_remarks(feature),
+        lacking: causes::if_not_as_told(feature).map(|one| one.text).unwrap_or_default(),
+        models: models_with(feature),
         ..of_text(text)
     }
 }
@@ -144,6 +182,9 @@ fn feature_remarks(feature: Feature) -> Vec<String> {
         Emulation::With(other) => {
             remarks.push(format!("KVM executes it where it has {other}, slowly: given on request, not offered."));
         }
+    }
+    if !text.pinned.is_empty() {
+        remarks.push(format!("Pinned: it ties a guest to one machine. {}", text.pinned));
     }
     if !text.live.is_empty() {
         remarks.push(format!("Live: follows {}; a policy holds {}.", text.live, u8::from(row.value)));
@@ -195,7 +236,7 @@ pub(super) fn of_field(field: Field) -> Facts {
 fn field_remarks(field: Field) -> Vec<String> {
     let row = field.row();
     let mut remarks = vec![words::plural(row.width() as usize, "bit") + "."];
-    if row.merge == cpuid_db::Merge::Equal {
+    if row.merge == Merge::Equal {
         remarks.push(match row.on_conflict {
             OnConflict::Refuse => "Where machines differ, no guest can run on both: the pool is refused.".to_owned(),
             OnConflict::Withhold(feature) => format!("Where machines differ, {feature} is withheld."),
@@ -257,61 +298,12 @@ fn vendors(vendors: Vendors) -> Vec<&'static str> {
     NAMES.iter().filter(|(vendor, _)| vendors.contains(*vendor)).map(|(_, name)| *name).collect()
 }
 
-/// Control-register bits by the manuals' names, for reports.
-const CR4: [(u8, &str); 28] = [
-    (0, "VME"),
-    (1, "PVI"),
-    (2, "TSD"),
-    (3, "DE"),
-    (4, "PSE"),
-    (5, "PAE"),
-    (6, "MCE"),
-    (7, "PGE"),
-    (8, "PCE"),
-    (9, "OSFXSR"),
-    (10, "OSXMMEXCPT"),
-    (11, "UMIP"),
-    (12, "LA57"),
-    (13, "VMXE"),
-    (14, "SMXE"),
-    (16, "FSGSBASE"),
-    (17, "PCIDE"),
-    (18, "OSXSAVE"),
-    (19, "KL"),
-    (20, "SMEP"),
-    (21, "SMAP"),
-    (22, "PKE"),
-    (23, "CET"),
-    (24, "PKS"),
-    (25, "UINTR"),
-    (27, "LASS"),
-    (28, "LAM_SUP"),
-    (32, "FRED"),
-];
-const EFER: [(u8, &str); 12] = [
-    (0, "SCE"),
-    (8, "LME"),
-    (10, "LMA"),
-    (11, "NXE"),
-    (12, "SVME"),
-    (13, "LMSLE"),
-    (14, "FFXSR"),
-    (15, "TCE"),
-    (17, "MCOMMIT"),
-    (18, "INTWB"),
-    (20, "UAIE"),
-    (21, "AIBRSE"),
-];
-
 /// A gate in the vocabulary of the data files.
 fn gate(gate: &Gate) -> String {
-    let named = |table: &[(u8, &str)], bit: u8| {
-        table.iter().find(|(known, _)| *known == bit).map_or_else(|| bit.to_string(), |(_, name)| (*name).to_owned())
-    };
     match *gate {
         Gate::Instruction(name) => format!("insn:{name}"),
-        Gate::Cr4(bit) => format!("cr4:{}", named(&CR4, bit)),
-        Gate::Efer(bit) => format!("efer:{}", named(&EFER, bit)),
+        Gate::Cr4(bit) => format!("cr4:{}", bits::cr4(bit)),
+        Gate::Efer(bit) => format!("efer:{}", bits::efer(bit)),
         Gate::Xcr0(bit) => format!("xcr0:{bit}"),
         Gate::Xss(bit) => format!("xss:{bit}"),
         Gate::Msr(index) => format!("msr:{index:#x}"),

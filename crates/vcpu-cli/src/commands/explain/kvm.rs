@@ -1,6 +1,6 @@
 //! How stock KVM comes to report something, in words.
 
-use cpuid_db::{Feature, Field, FieldKvm, Kvm, KvmInputs, KvmModules};
+use cpuid_db::{Feature, Field, FieldKvm, KernelVersion, Kvm, KvmInputs, KvmModules, KvmRule};
 
 /// Sentences about a feature.
 pub(super) fn of_feature(feature: Feature) -> String {
@@ -26,9 +26,55 @@ pub(super) fn of_feature(feature: Feature) -> String {
     };
     add("only with", &inputs(row.kvm_if));
     add("not under", modules(row.kvm_not));
-    let from: Vec<&str> = row.kvm_from.iter().map(|from| from.name()).collect();
-    add("also where the host has", &from.join(" and "));
+    add("only on hosts with", &names(row.kvm_needs));
+    add("since Linux", &since(row.kvm_since));
+    for rule in row.kvm_from {
+        add("also", &rule_words(rule));
+    }
     text + "."
+}
+
+fn names(features: &[Feature]) -> String {
+    features.iter().map(|feature| feature.name()).collect::<Vec<_>>().join(" and ")
+}
+
+fn since(kernel: KernelVersion) -> String {
+    if kernel == KernelVersion::ALWAYS { String::new() } else { kernel.to_string() }
+}
+
+/// Where else a feature is reported.
+fn rule_words(rule: &KvmRule) -> String {
+    let mut words = Vec::new();
+    if !rule.vendors.is_empty() {
+        let vendors = rule
+            .vendors
+            .iter_names()
+            .map(|(name, _)| if name == "AMD" { name.to_owned() } else { name[..1].to_owned() + &name[1..].to_lowercase() });
+        words.push(format!("on {}", vendors.collect::<Vec<_>>().join(" and ")));
+    }
+    match rule.families {
+        (0, u16::MAX) => {}
+        (first, last) if first == last => words.push(format!("family {first:X}H")),
+        (first, last) => words.push(format!("families {first:X}H to {last:X}H")),
+    }
+    if !rule.models.is_empty() {
+        let models =
+            rule.models.iter().map(|(first, last)| if first == last { format!("{first:X}H") } else { format!("{first:X}H-{last:X}H") });
+        words.push(format!("models {}", models.collect::<Vec<_>>().join(", ")));
+    }
+    if !rule.all.is_empty() {
+        words.push(format!("where the host has {}", names(rule.all)));
+    }
+    if !rule.none.is_empty() {
+        words.push(format!("without {}", names(rule.none)));
+    }
+    if rule.since != KernelVersion::ALWAYS {
+        words.push(format!("since Linux {}", rule.since));
+    }
+    if let Some(before) = rule.before {
+        words.push(format!("before Linux {before}"));
+    }
+    words.join(" ")
 }
 
 /// What has to be on.
@@ -37,12 +83,12 @@ pub(crate) fn inputs(inputs: KvmInputs) -> String {
         (KvmInputs::TDP, "two-dimensional paging (EPT or NPT)"),
         (KvmInputs::NESTED, "nested virtualization (nested=1)"),
         (KvmInputs::PMU, "the virtual PMU (kvm.enable_pmu=1)"),
-        (KvmInputs::PEBS, "virtual PEBS"),
+        (KvmInputs::PEBS, "virtual PEBS (Ice Lake servers, and PEBS format 5)"),
         (KvmInputs::PT, "Intel PT in the guest (kvm_intel.pt_mode=1)"),
         (KvmInputs::SGX, "SGX virtualization (kvm_intel.sgx=1)"),
         (KvmInputs::CET, "CET virtualization"),
         (KvmInputs::SEV, "SEV (kvm_amd.sev=1)"),
-        (KvmInputs::XFD, "extended feature disable"),
+        (KvmInputs::XFD, "permission for AMX state"),
     ];
     let texts: Vec<&str> = TEXTS.iter().filter(|(input, _)| inputs.contains(*input)).map(|(_, text)| *text).collect();
     texts.join(" and ")

@@ -33,9 +33,26 @@ pub(super) fn write(facts: &Facts) -> String {
     for (at, remark) in facts.remarks.iter().enumerate() {
         page.entry(if at == 0 { "remarks" } else { "" }, COLUMN, sentence(PLAIN, remark));
     }
+    let label = if facts.merge == "or" || facts.merge == "context" { "if untold" } else { "if missing" };
+    page.entry(label, COLUMN, sentence(PLAIN, &facts.lacking));
+    page.entry("models", COLUMN, some(&facts.models));
     page.entry("source", COLUMN, list(QUIET, facts.cite.iter().copied()));
     bits(&mut page, facts);
     page.into_text()
+}
+
+/// The first and the last of a long list: models stand in order of age.
+fn some(names: &[&str]) -> Vec<Word> {
+    const FIRST: usize = 3;
+    const LAST: usize = 3;
+    let (Some(first), Some(last)) = (names.get(..FIRST), names.len().checked_sub(LAST).and_then(|at| names.get(at..))) else {
+        return list(PLAIN, names.iter().copied());
+    };
+    if names.len() <= FIRST + LAST + 1 {
+        return list(PLAIN, names.iter().copied());
+    }
+    let left = format!("{} more", names.len() - FIRST - LAST);
+    list(PLAIN, first.iter().copied().chain([left.as_str()]).chain(last.iter().copied()))
 }
 
 /// Each spelling with the projects that use it.

@@ -24,6 +24,7 @@ pub(crate) fn write(page: &mut Page, machine: &Machine) {
     differences(page, machine);
     numbers(page, first);
     unknown(page, &first.policy);
+    unknown_names(page, machine);
     unrecorded(page, &first.policy);
     kvm(page, machine, &first.policy);
 }
@@ -177,6 +178,11 @@ const NUMBERS: [(Field, &str); 30] = [
     (Field::VMX_VMCS_REVISION_ID, ""),
 ];
 
+/// The unit in which people read a field; empty where it has none.
+pub(crate) fn unit(field: Field) -> &'static str {
+    NUMBERS.iter().find(|(known, _)| *known == field).map_or("", |(_, unit)| unit)
+}
+
 fn numbers(page: &mut Page, cpu: &Cpu) {
     let policy = &cpu.policy;
     page.heading("Numbers");
@@ -265,6 +271,16 @@ fn unknown(page: &mut Page, policy: &Policy) {
         }
         page.entry(&place, REGISTERS, words);
     }
+}
+
+/// Words of a foreign file that the database does not know.
+fn unknown_names(page: &mut Page, machine: &Machine) {
+    if machine.unknown_names.is_empty() {
+        return;
+    }
+    page.heading("Unknown names");
+    page.remark(2, "These words of the file stand for no feature or model that is known; what they say is missing above.");
+    page.words(2, list(NOTICE, machine.unknown_names.iter().map(|name| clean(name))));
 }
 
 /// Places of which the dump does not tell.

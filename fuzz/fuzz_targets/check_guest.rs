@@ -1,0 +1,4 @@
+//! A guest on machines that it does not come from.
+#![cfg_attr(fuzzing, no_main)]
+
+vcpu_fuzz::target!();

@@ -1,0 +1,4 @@
+//! Words to CPU models.
+#![cfg_attr(fuzzing, no_main)]
+
+vcpu_fuzz::target!();

@@ -1,0 +1,4 @@
+//! The reader of kvm_cpuid2.
+#![cfg_attr(fuzzing, no_main)]
+
+vcpu_fuzz::target!();

@@ -1,0 +1,4 @@
+//! The reader of Propolis TOML.
+#![cfg_attr(fuzzing, no_main)]
+
+vcpu_fuzz::target!();

@@ -1,0 +1,4 @@
+//! The own policy format, rendered and read again.
+#![cfg_attr(fuzzing, no_main)]
+
+vcpu_fuzz::target!();

@@ -1,4 +1,0 @@
-//! The own format, written and read again.
-#![cfg_attr(fuzzing, no_main)]
-
-vcpu_fuzz::target!(vcpu_fuzz::write_read);
