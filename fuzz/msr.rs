@@ -9,6 +9,9 @@ use msr_semantics::{
 
 use crate::inputs;
 
+/// Each step is followed by a look at all MSRs: long runs cost more than they find.
+const MAX_STEPS: usize = 64;
+
 /// The laws of the harness hold for any guest, any settings and any steps.
 pub fn msr_file(bytes: &[u8]) {
     // Too few bytes for a case: nothing to check.
@@ -33,7 +36,7 @@ fn steps(u: &mut Unstructured<'_>) -> Result<()> {
         file.run();
     }
     let mut done = Vec::new();
-    while !u.is_empty() {
+    while !u.is_empty() && done.len() < MAX_STEPS {
         let step = step(u, &known)?;
         done.push(step);
         if let Err(broken) = run(&mut *file, &[step]) {
@@ -61,8 +64,8 @@ fn step(u: &mut Unstructured<'_>, known: &[u32]) -> Result<Step> {
     let address = if u.ratio(15, 16)? { *u.choose(known)? } else { u.arbitrary()? };
     let host = u.arbitrary()?;
     Ok(match u.int_in_range(0..=15)? {
-        0 => Step::Reset { init: host },
-        1 => Step::SaveRestore,
+        0 if u.ratio(1, 8)? => Step::SaveRestore,
+        0 | 1 => Step::Reset { init: host },
         2..=5 => Step::Read { address, host },
         6..=9 => Step::Write { address, value: u.arbitrary()?, host },
         10 => Step::Write { address, value: 0, host },

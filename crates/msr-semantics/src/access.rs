@@ -33,6 +33,10 @@ impl MsrFile {
         if slot.quick_read && initiator == Initiator::Guest {
             return Ok(slot.value);
         }
+        // Most of what another vendor's guest is refused goes this way.
+        if let (Gate::Shut(shut, class), Initiator::Guest) = (slot.read, initiator) {
+            return Err(Fault { reason: shut.reason(), class }.into());
+        }
         self.read_slowly(*cx, slot, initiator)
     }
 
@@ -61,8 +65,9 @@ impl MsrFile {
 
     /// KVM lets the host read zero from, and write zero to, everything that it lists (`kvm_do_msr_access`, arch/x86/kvm/x86.c).
     fn is_forgiven(&self, slot: &Slot, shut: Shut, initiator: Initiator) -> bool {
-        let listed = shut != Shut::OtherVendor && slot.msr().kvm.as_ref().is_some_and(|kvm| kvm.advertised);
-        initiator == Initiator::Host && self.settings.semantics == Semantics::Kvm && listed
+        // The row is looked at last: most refusals need not fetch it.
+        let host = initiator == Initiator::Host && self.settings.semantics == Semantics::Kvm;
+        host && shut != Shut::OtherVendor && slot.msr().kvm.as_ref().is_some_and(|kvm| kvm.advertised)
     }
 
     pub(crate) fn access<'a>(&'a self, cx: Context, slot: &'a Slot, initiator: Initiator) -> Access<'a> {
@@ -81,6 +86,9 @@ impl MsrFile {
             let old = slot.value;
             slot.value = old & !slot.stored | value & slot.stored;
             return Ok(if slot.value == old { Effects::empty() } else { slot.effects });
+        }
+        if let (Gate::Shut(shut, class), Initiator::Guest) = (slot.write, initiator) {
+            return Err(Fault { reason: shut.reason(), class }.into());
         }
         self.write_slowly(*cx, at, value, initiator)
     }

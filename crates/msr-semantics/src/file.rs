@@ -55,6 +55,7 @@ impl Shut {
 
 /// One MSR of this guest.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(crate) struct Slot {
     pub(crate) value: u64,
     /// Bits that a write changes.
