@@ -5,6 +5,7 @@
 
 mod fields;
 mod inputs;
+mod msrs;
 mod pool;
 mod readers;
 mod rendered;
@@ -15,6 +16,7 @@ mod words;
 pub use libfuzzer_sys;
 
 pub use fields::policy_fields;
+pub use msrs::msr_file;
 pub use pool::pool_laws;
 pub use readers::{read_any, read_each, template, write_read};
 pub use rendered::read_rendered;
@@ -24,8 +26,9 @@ pub use words::lookup;
 pub type Oracle = fn(&[u8]);
 
 /// Every target and its oracle.
-pub const TARGETS: [(&str, Oracle); 8] = [
+pub const TARGETS: [(&str, Oracle); 9] = [
     ("lookup", lookup),
+    ("msr_file", msr_file),
     ("policy_fields", policy_fields),
     ("pool_laws", pool_laws),
     ("read_any", read_any),
