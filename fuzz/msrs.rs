@@ -1,6 +1,6 @@
 //! The MSR file of any guest under any steps keeps the laws of `msr_semantics::harness`.
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Unstructured;
 use cpuid_db::{FeatureSet, Policy, Vendor};
 use msr_semantics::harness::{Step, run};
 use msr_semantics::{MsrFile, Semantics, Settings, addresses};
