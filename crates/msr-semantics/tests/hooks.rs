@@ -76,8 +76,8 @@ fn misc_enable_moves_cpuid_where_it_is_seen() {
     let mut strict = file(&[Feature::SSE3], &[], &Settings { semantics: Kvm, quirks, ..Settings::default() });
     assert_eq!(strict.write(&CX, 0x1a0, 0x4_1800, Guest), Ok(Effects::CPUID));
     let mut real = file(&[Feature::MONITOR, Feature::NX], &[], &Settings::default());
-    assert_eq!(real.write(&CX, 0x1a0, 0x4_1801, Guest), Ok(Effects::CPUID));
-    assert_eq!(real.write(&CX, 0x1a0, 0x4_1800, Guest), Ok(Effects::empty()), "fast strings are not in CPUID");
+    assert_eq!(real.write(&CX, 0x1a0, 0x1801, Guest), Ok(Effects::CPUID), "MONITOR was on");
+    assert_eq!(real.write(&CX, 0x1a0, 0x1800, Guest), Ok(Effects::empty()), "fast strings are not in CPUID");
 }
 
 /// SDM vol. 3A, Local APIC State: CPUID.01H:EDX[9] follows the enable bit.
