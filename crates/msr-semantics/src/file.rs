@@ -58,6 +58,8 @@ impl Shut {
 #[repr(align(64))]
 pub(crate) struct Slot {
     pub(crate) value: u64,
+    /// What RESET brings.
+    pub(crate) reset: u64,
     /// Bits that a write changes.
     pub(crate) stored: u64,
     /// Bits that a write may have either way, and does not change.
@@ -87,6 +89,7 @@ const ABSENT: Gate = Gate::Shut(Shut::OtherVendor, Class::Unknown);
 impl Slot {
     const ABSENT: Self = Self {
         value: 0,
+        reset: 0,
         stored: 0,
         ignored: 0,
         clears: 0,
@@ -162,7 +165,8 @@ fn resolve(instance: &Instance, facts: &Facts, policy: &Policy, settings: &Setti
     };
     let mut slot = Slot { row: *row, number: *number, plain: msr.hook.is_none(), ..Slot::ABSENT };
     let listed = settings.host.iter().find(|host| host.address == instance.address);
-    slot.value = initial(msr, instance.address, policy, facts, settings);
+    slot.reset = initial(msr, instance.address, policy, facts, settings);
+    slot.value = slot.reset;
     // A machine that does not say holds what the guest was told.
     let told = if matches!(msr.reset, Initial::Policy(_)) { slot.value } else { u64::MAX };
     slot.host = listed.map_or(told, |host| host.mask);
@@ -213,10 +217,16 @@ fn initial(msr: &Msr, address: u32, policy: &Policy, facts: &Facts, settings: &S
     let given = kvm.and_then(|kvm| kvm.reset);
     let stuffed = kvm.is_none() || settings.quirks.contains(Quirks::STUFF_FEATURE_MSRS);
     match msr.reset {
-        Initial::Value(value) => given.unwrap_or(value) & facts.mask(msr.within, u64::MAX),
+        // A bit that this guest does not have is not set, either.
+        Initial::Value(value) => given.unwrap_or(value & !closed(msr, facts)) & facts.mask(msr.within, u64::MAX),
         Initial::GpCounters => facts.mask(Within::GpCounters, 0),
         Initial::Policy(value) => policy.msrs.get(address).unwrap_or(if stuffed { given.unwrap_or(value) } else { 0 }),
     }
+}
+
+/// Bits whose condition does not hold.
+fn closed(msr: &Msr, facts: &Facts) -> u64 {
+    msr.bits.iter().filter(|bits| !facts.meets(bits.needs)).fold(0, |mask, bits| mask | bits.mask())
 }
 
 fn doors(slot: &mut Slot, msr: &Msr, facts: &Facts, settings: &Settings<'_>) {

@@ -1,9 +1,9 @@
 //! RESET and INIT, and what is stored.
 
+use crate::Controls;
 use crate::file::{MsrFile, Slot};
 use crate::generated::index::find;
-use crate::row::{Init, Initial, Within};
-use crate::{Controls, Semantics};
+use crate::row::{Init, Initial};
 
 /// Which of the two resets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,19 +20,11 @@ const CACHE_BITS: u64 = 0x6000_0000;
 impl MsrFile {
     /// Resets every MSR and control register. The CPU model stays.
     pub fn reset(&mut self, kind: Reset) {
-        let kvm = self.settings.semantics == Semantics::Kvm;
         for slot in &mut self.slots {
             let msr = slot.msr();
-            if kind == Reset::Init && msr.init == Init::Keep {
-                continue;
-            }
-            let given = msr.kvm.as_ref().filter(|_| kvm).and_then(|kvm| kvm.reset);
-            match (given, msr.reset) {
-                (Some(value), Initial::Value(_)) | (None, Initial::Value(value)) => {
-                    slot.value = value & self.facts.mask(msr.within, u64::MAX);
-                }
-                (_, Initial::GpCounters) => slot.value = self.facts.mask(Within::GpCounters, 0),
-                (_, Initial::Policy(_)) => {}
+            let spared = kind == Reset::Init && msr.init == Init::Keep;
+            if !spared && !matches!(msr.reset, Initial::Policy(_)) {
+                slot.value = slot.reset;
             }
         }
         // INIT leaves the cache bits and XCR0 alone (SDM vol. 3A, "Processor State After Reset").

@@ -7,13 +7,19 @@
 
 mod platform;
 
-use cpu_caps::{Baseline, Choices, Core, Identity, Machine, Pool, Request, StockKvm, Topology, View, check_topology, finish, specialise};
+use cpu_caps::{
+    Accept, Baseline, Choices, Core, Guest, Identity, Machine, Pool, Request, StockKvm, Topology, Verdict, View, check, check_topology,
+    finish, specialise,
+};
 use cpuid_db::{Feature, FeatureSet, Live, Policy, Register, Registers, TableFull, Vendor};
+use msr_semantics::{Context, Filter, Initiator, MsrFile, Refusal, Settings};
 
 /// What the program does, and its exit code.
 fn run() -> i32 {
     let [Ok(old), Ok(new)] = [machine(false), machine(true)] else { return 1 };
-    let right = resolve(&old, &new).is_some_and(|baseline| is_right(&baseline) && vcpus_are_right(&baseline.policy));
+    let right = resolve(&old, &new)
+        .is_some_and(|baseline| is_right(&baseline) && vcpus_are_right(&baseline.policy) && msrs_are_right(&baseline.policy));
+    let right = right && moves_are_right(&old, &new);
     i32::from(!(right && names_are_found()))
 }
 
@@ -53,6 +59,23 @@ fn resolve(old: &Policy, new: &Policy) -> Option<Baseline> {
         pool.add(&Machine { id, cores: &cores });
     }
     finish(&pool, &Request::default()).ok()
+}
+
+/// A guest with AVX-512 cannot move to a machine without; the other way round it can.
+fn moves_are_right(old: &Policy, new: &Policy) -> bool {
+    let verdict = |guest: &Policy, host: &Policy| {
+        let (view, raw) = (View::of(guest), View::of(host));
+        let core = Core { identity: Identity::of(host), raw: &raw, ceiling: &raw };
+        check(&Guest { identity: Identity::of(guest), view: &view, msrs: &[] }, &Accept::of(core), |_| {})
+    };
+    verdict(new, old) == Verdict::Incompatible && verdict(old, new) == Verdict::Compatible
+}
+
+/// A guest without PDCM has no IA32_PERF_CAPABILITIES, nobody knows DEADH, and everything can be trapped.
+fn msrs_are_right(guest: &Policy) -> bool {
+    let file = MsrFile::new(guest, &Settings::default());
+    let read = |address| file.read(&Context::default(), address, Initiator::Guest);
+    matches!(read(0x345), Err(Refusal::Fault(_))) && read(0xdead) == Err(Refusal::Unknown) && Filter::TRAP_ALL.compile().is_ok()
 }
 
 fn is_right(baseline: &Baseline) -> bool {

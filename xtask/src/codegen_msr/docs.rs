@@ -3,6 +3,22 @@
 use std::fmt::Write as _;
 
 use super::Row;
+use super::data::RawKvm;
+
+/// What stock KVM does: the note, else the doors in the words of the data.
+fn stock_kvm(kvm: &RawKvm) -> String {
+    let word =
+        |own: &Option<String>, both: &Option<String>| own.as_ref().or(both.as_ref()).cloned().unwrap_or_default().replace('|', " or ");
+    let [read, write] = [&kvm.guest_read, &kvm.guest_write].map(|own| word(own, &kvm.guest));
+    let [host_read, host_write] = [&kvm.host_read, &kvm.host_write].map(|own| word(own, &kvm.host));
+    let absent = "never unknown";
+    match &kvm.note {
+        Some(note) => note.clone(),
+        None if [&read, &write, &host_read, &host_write].iter().all(|door| *door == absent) => "does not have it".to_owned(),
+        None if read == write && host_read == host_write => format!("guest: {read}; VMM: {host_read}"),
+        None => format!("guest reads: {read}, writes: {write}; VMM reads: {host_read}, writes: {host_write}"),
+    }
+}
 
 /// The page.
 pub(super) fn msrs(rows: &[Row], hash: u64) -> String {
@@ -18,7 +34,7 @@ pub(super) fn msrs(rows: &[Row], hash: u64) -> String {
         let address = if last == row.address { format!("{:X}H", row.address) } else { format!("{:X}H-{last:X}H", row.address) };
         let vendors = if raw.vendors.is_empty() { String::new() } else { format!(" ({})", raw.vendors.join(", ")) };
         let present = raw.present.as_deref().unwrap_or("always").replace('|', " or ");
-        let note = raw.kvm.as_ref().map_or("not checked", |kvm| kvm.note.as_deref().unwrap_or("as the architecture"));
+        let note = raw.kvm.as_ref().map_or("not checked".to_owned(), stock_kvm);
         let cite = raw.cite.list().join(", ");
         let access = raw.access.as_deref().unwrap_or("rw");
         let _ = writeln!(text, "| {address} | {}{vendors} | {present} | {access} | {note} | {cite} |", raw.name);

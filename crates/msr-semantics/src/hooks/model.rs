@@ -1,5 +1,5 @@
-//! Feature MSRs, which only the VMM writes: what it may choose depends on what the machine has (kvm.md of the notes: arch/x86/kvm/vmx/nested.c,
-//! vmx.c and x86.c of Linux 7.2).
+//! Feature MSRs, which only the VMM writes: what it may choose depends on what the machine has. The rules are those that KVM checks in
+//! `vmx/nested.c`, `vmx/vmx.c` and `x86.c` (arch/x86/kvm of Linux 7.2); they hold for any restore.
 
 use cpuid_db::Feature;
 

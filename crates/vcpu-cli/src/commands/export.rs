@@ -52,7 +52,7 @@ pub(crate) struct Args {
 enum To {
     /// What follows QEMU's -cpu.
     Qemu,
-    /// libvirt's <cpu> element of a guest.
+    /// The cpu element of a libvirt guest.
     Libvirt,
     /// A Firecracker CPU template.
     Firecracker,
