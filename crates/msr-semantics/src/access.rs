@@ -3,7 +3,7 @@
 use crate::file::{Gate, MsrFile, Shut, Slot};
 use crate::generated::index::find;
 use crate::hooks::Access;
-use crate::row::{Check, Msr};
+use crate::row::{Check, Msr, Save};
 use crate::{Class, Effects, Fault, Reason, Refusal, Semantics};
 
 /// Who executes the access.
@@ -114,6 +114,10 @@ impl MsrFile {
         }
         let reserved = (slot.value ^ value) & !(slot.stored | slot.ignored | slot.clears);
         let restores = self.settings.semantics == Semantics::Architectural && initiator == Initiator::Host;
+        if restores && msr.save == Save::Model && value == slot.value {
+            // The CPU model that the guest has: whatever the machine's own is, this one was accepted when the guest was made.
+            return Ok(Written::plain(value));
+        }
         let unchecked = self.is_unchecked(msr, initiator);
         if reserved != 0 && !unchecked {
             let reason = if restores { Reason::Unsupported(reserved) } else { Reason::ReservedBits(reserved) };

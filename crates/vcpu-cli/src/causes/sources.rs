@@ -1,7 +1,7 @@
 //! Where the database's rows come from: the documents that were opened, by the handles of docs/manuals.toml.
 
 /// The documents. Those of tools/arch/x86/kcpuid repeat the vendors' manuals, bit by bit.
-const DOCUMENTS: [(&str, &str); 18] = [
+const DOCUMENTS: [(&str, &str); 21] = [
     ("kcpuid", "tools/arch/x86/kcpuid/cpuid.csv (x86-cpuid-db v1.0)"),
     ("kcpuid-3", "tools/arch/x86/kcpuid/cpuid.csv (x86-cpuid-db v3.1)"),
     ("linux-cpufeatures", "arch/x86/include/asm/cpufeatures.h"),
@@ -20,6 +20,9 @@ const DOCUMENTS: [(&str, &str); 18] = [
     ("linux-hyperv-tlfs-generic", "include/asm-generic/hyperv-tlfs.h"),
     ("openvmm-hvdef", "vm/hv1/hvdef/src/lib.rs"),
     ("linux-kvm-reverse-cpuid", "arch/x86/kvm/reverse_cpuid.h"),
+    ("linux-kvm-msr", "Documentation/virt/kvm/x86/msr.rst"),
+    ("linux-amd-ibs", "arch/x86/include/asm/amd-ibs.h"),
+    ("linux-kvm-hyperv-test", "tools/testing/selftests/kvm/x86_64/hyperv_features.c"),
 ];
 
 /// The document that a citation names, with the place in it; nothing for rows without an opened source.
