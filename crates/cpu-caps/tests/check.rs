@@ -2,14 +2,13 @@
 
 mod common;
 
+use common::views::{policy, root};
 use common::{Ceiling, baseline, checked, feature, intel};
 use cpu_caps::{Because, Gap, GapKind, Subject, Verdict};
 use cpuid_db::{Feature, MsrEntry, Policy, Registers};
 
 fn host(name: &str) -> Policy {
-    let path = format!("{}/../../testdata/hosts/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    cpu_dumps::read(&path, &bytes).unwrap().remove(0).cpus.remove(0).policy
+    policy(&root().join(format!("testdata/hosts/{name}.json")))
 }
 
 /// A guest checked against a machine as recorded: what each of them says is what it has.
@@ -252,9 +251,7 @@ fn real_machines_accept_what_they_are_offered() {
 
 /// A view that KVM gave to a guest, re-recorded from Firecracker's fingerprints.
 fn kvm_view(name: &str) -> Policy {
-    let path = format!("{}/../../testdata/kvm-views/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    cpu_dumps::read(&path, &bytes).unwrap().remove(0).cpus.remove(0).policy
+    policy(&root().join(format!("testdata/kvm-views/{name}.json")))
 }
 
 #[test]

@@ -2,20 +2,10 @@
 
 mod samples;
 
+use samples::{machine, refused};
+
 use cpu_dumps::{Cpu, Dump, Format, Machine, models, read};
 use cpuid_db::{Basis, Feature, FeatureSet, Field, FieldAt, Project, Unrecorded, Vendor};
-
-fn machine(text: &str) -> Machine {
-    let mut machines = read("dir/name.ext", text.as_bytes()).unwrap();
-    assert_eq!(machines.len(), 1);
-    machines.remove(0)
-}
-
-#[track_caller]
-fn refused(text: &str, message: &str) {
-    let error = read("a", text.as_bytes()).map(|machines| format!("{machines:?}")).unwrap_err();
-    assert_eq!(error.to_string(), message);
-}
 
 /// What is known of a feature.
 fn has(cpu: &Cpu, feature: Feature) -> Option<bool> {

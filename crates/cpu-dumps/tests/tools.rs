@@ -2,20 +2,10 @@
 
 mod samples;
 
+use samples::{machine, refused};
+
 use cpu_dumps::{Cpu, Format, Machine, detect, read, read_as};
 use cpuid_db::{Basis, Registers, Unrecorded, Vendor};
-
-fn machine(text: &str) -> Machine {
-    let mut machines = read("dir/name.ext", text.as_bytes()).unwrap();
-    assert_eq!(machines.len(), 1);
-    machines.remove(0)
-}
-
-#[track_caller]
-fn refused(text: &str, message: &str) {
-    let error = read("a", text.as_bytes()).map(|machines| format!("{machines:?}")).unwrap_err();
-    assert_eq!(error.to_string(), message);
-}
 
 fn eax(cpu: &Cpu) -> Vec<(u32, u32, u32)> {
     cpu.policy.cpuid.entries().iter().map(|entry| (entry.leaf, entry.subleaf, entry.registers.eax)).collect()

@@ -3,7 +3,21 @@
 // Each test file uses its own part of this module.
 #![allow(dead_code)]
 
-use cpu_dumps::Format;
+use cpu_dumps::{Format, Machine, read};
+
+/// The one machine of this text.
+pub(crate) fn machine(text: &str) -> Machine {
+    let mut machines = read("dir/name.ext", text.as_bytes()).unwrap();
+    assert_eq!(machines.len(), 1);
+    machines.remove(0)
+}
+
+/// Complains unless the text is refused with this message.
+#[track_caller]
+pub(crate) fn refused(text: &str, message: &str) {
+    let error = read("a", text.as_bytes()).map(|machines| format!("{machines:?}")).unwrap_err();
+    assert_eq!(error.to_string(), message);
+}
 
 /// All formats; an MSR 10AH where the format has room for MSRs.
 pub(crate) const SAMPLES: [(Format, &str); 15] = [
