@@ -27,6 +27,7 @@ mod unhandled;
 
 pub use access::{Context, Initiator, Written};
 pub use control::{Control, Controls};
+pub use cpuid_db::Semantics;
 pub use effects::{Capabilities, Effects, Quirks};
 pub use file::{Masks, MsrFile};
 pub use filter::{Compiled, Conflict, Direction, Filter, MAX_MSRS, MAX_RANGES, Range, Rule};
@@ -37,7 +38,7 @@ pub use reset::Reset;
 #[cfg(feature = "names")]
 pub use row::MsrText;
 pub use row::{Bits, Check, Condition, Door, Home, Init, Initial, Kind, KvmRow, Limit, Msr, Otherwise, Phase, Save, Scope, Term, Within};
-pub use settings::{HostMask, Semantics, Settings, SpecCtrl};
+pub use settings::{HostMask, Settings, SpecCtrl};
 pub use unhandled::{Action, Unhandled, UnhandledRule};
 
 /// The rows of the table, in order of address.

@@ -1,16 +1,8 @@
 //! What the VMM chooses.
 
-use crate::{Capabilities, Quirks};
+use cpuid_db::Semantics;
 
-/// Whose behaviour is modelled.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Semantics {
-    /// The manuals': what a CPU with this CPUID does. A host access is a restore: what the guest could have stored is taken.
-    #[default]
-    Architectural,
-    /// Stock KVM's.
-    Kvm,
-}
+use crate::{Capabilities, Quirks};
 
 /// How IA32_SPEC_CTRL is given to the guest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -25,7 +17,7 @@ pub enum SpecCtrl {
 /// What the VMM chooses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings<'a> {
-    /// Whose behaviour.
+    /// Whose behaviour. For the architecture a host access is a restore: what the guest could have stored is taken.
     pub semantics: Semantics,
     /// IA32_SPEC_CTRL.
     pub spec_ctrl: SpecCtrl,

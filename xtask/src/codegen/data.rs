@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 use crate::report::{FINGERPRINT_SEED, Problems, fingerprint, line_of};
@@ -218,23 +219,32 @@ impl Source {
 
 /// Reads all data files in order of name; also returns the fingerprint of their bytes.
 pub(crate) fn load(folder: &Path, problems: &mut Problems) -> Result<(Vec<Source>, u64), String> {
+    let (files, hash) = load_all(folder, problems)?;
+    Ok((files.into_iter().map(|(name, text, raw)| Source { name, text, raw }).collect(), hash))
+}
+
+/// A data file: its name, its text, and what it says.
+type DataFile<T> = (String, String, T);
+
+/// Reads the TOML files of a folder in order of name; also returns the fingerprint of their bytes.
+pub(crate) fn load_all<T: DeserializeOwned>(folder: &Path, problems: &mut Problems) -> Result<(Vec<DataFile<T>>, u64), String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     let mut hash = FINGERPRINT_SEED;
-    let mut sources = Vec::new();
+    let mut files = Vec::new();
     for path in paths {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         hash = fingerprint(name.as_bytes(), fingerprint(text.as_bytes(), hash));
-        match toml::from_str::<RawFile>(&text) {
-            Ok(raw) => sources.push(Source { name, text, raw }),
+        match toml::from_str(&text) {
+            Ok(raw) => files.push((name, text, raw)),
             Err(error) => {
                 let line = error.span().map_or(1, |span| line_of(&text, span.start));
                 problems.add(&name, line, error.message(), "see data/README.md for the keys");
             }
         }
     }
-    Ok((sources, hash))
+    Ok((files, hash))
 }

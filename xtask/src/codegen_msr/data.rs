@@ -1,13 +1,12 @@
 //! The MSR data files as they are written.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::codegen::data::{Number, Words};
-use crate::report::{FINGERPRINT_SEED, Problems, fingerprint, line_of};
+use crate::codegen::data::{Number, Words, load_all};
+use crate::report::{Problems, line_of};
 
 /// A family of MSRs with a stride.
 #[derive(Debug, Deserialize)]
@@ -96,25 +95,12 @@ pub(super) struct Source {
 
 /// Reads all data files in order of name; also returns the fingerprint of their bytes.
 pub(super) fn load(folder: &Path, problems: &mut Problems) -> Result<(Vec<Source>, u64), String> {
-    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    paths.sort();
-    let mut hash = FINGERPRINT_SEED;
-    let mut sources = Vec::new();
-    for path in paths {
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        hash = fingerprint(file.as_bytes(), fingerprint(text.as_bytes(), hash));
-        match toml::from_str::<RawFile>(&text) {
-            Ok(raw) => sources.extend(raw.msr.into_iter().map(|row| source(&file, &text, row))),
-            Err(error) => {
-                let line = error.span().map_or(1, |span| line_of(&text, span.start));
-                problems.add(&file, line, error.message(), "see data/README.md for the keys");
-            }
-        }
-    }
-    Ok((sources, hash))
+    let (files, hash) = load_all::<RawFile>(folder, problems)?;
+    let rows = files.into_iter().flat_map(|(file, text, raw)| {
+        let rows: Vec<Source> = raw.msr.into_iter().map(|row| source(&file, &text, row)).collect();
+        rows
+    });
+    Ok((rows.collect(), hash))
 }
 
 fn source(file: &str, text: &str, row: Spanned<RawMsr>) -> Source {

@@ -148,8 +148,7 @@ fn kvm(raw: &RawKvm, address: u32, gates: &parse::Gates, model: &Model) -> Resul
 
 /// `table.rs`.
 pub(super) fn table(rows: &[Row]) -> String {
-    let mut text =
-        String::from("//! The rows.\n//@BANNER\n#![allow(unused_imports, reason = \"what the rows use changes with the data\")]\n\n");
+    let mut text = String::from("//! The rows.\n//@BANNER\n");
     text += "use cpuid_db::{Feature, Vendors};\n\nuse crate::row::{\n    Bits, Check, Condition, Door, Home, Init, Initial, Kind, KvmRow, ";
     text += "Limit, Msr, Otherwise, Phase, Save, Scope, Term, Within,\n};\nuse crate::{Capabilities, Effects, hooks};\n\n";
     let _ = writeln!(text, "pub(crate) static TABLE: [Msr; {}] = [", rows.len());
